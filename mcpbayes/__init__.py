@@ -1,0 +1,60 @@
+"""Hierarchical Bayesian meta-analysis of the soil microbial carbon pump.
+
+Begin with `analyse`, or walk the road yourself::
+
+    import mcpbayes as mb
+
+    table = mb.read_table("pairs.csv")
+    model = mb.load_model("arm-based")
+    arms = mb.prepare(table, model)
+    result = mb.fit(arms, model, seed=1)
+    result = mb.delta_mcp(result)
+    result = mb.classify(result)
+    mb.summarise(result)
+    mb.plots.scenario_plane(result)
+
+Verbs are loaded when first used, so that ``import mcpbayes`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import Any, Final
+
+__version__ = "0.1.0"
+
+#: Public name → module that defines it.
+_HOMES: Final = {
+    "read_table": "mcpbayes.tables.reading",
+    "read_example": "mcpbayes.tables.example",
+    "check_table": "mcpbayes.tables.arms",
+    "prepare": "mcpbayes.tables.arms",
+    "load_model": "mcpbayes.specification.loading",
+    "list_models": "mcpbayes.specification.catalogue",
+    "read_card": "mcpbayes.specification.catalogue",
+    "fit": "mcpbayes.inference.engine",
+    "simulate": "mcpbayes.inference.simulation",
+    "delta_mcp": "mcpbayes.estimands.change",
+    "classify": "mcpbayes.estimands.scenarios",
+    "decide": "mcpbayes.estimands.decision",
+    "diagnose": "mcpbayes.evidence.diagnostics",
+    "summarise": "mcpbayes.output.summary",
+    "scenario_table": "mcpbayes.output.summary",
+    "share_table": "mcpbayes.output.summary",
+    "comparison_table": "mcpbayes.output.summary",
+    "save": "mcpbayes.output.folder",
+    "load": "mcpbayes.output.folder",
+    "analyse": "mcpbayes.analysis",
+}
+
+__all__ = ["__version__", "plots", *_HOMES]  # noqa: F822  (resolved by __getattr__)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plots":
+        return import_module("mcpbayes.output.plots.gallery")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'mcpbayes' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Draws in, draws out: effects at their levels, ΔMCP, scenarios, decisions."""

@@ -1,0 +1,1 @@
+"""Arms in, draws out: the hierarchy, its engines and the simulator."""

@@ -1,0 +1,1 @@
+"""Which model, and how much prior: TOML files, formulas, priors and the catalogue."""

@@ -1,0 +1,37 @@
+"""Every random number of the package comes from here: one generator per (seed, purpose, block).
+
+Keying the generators, instead of passing one along, makes numbers independent of the order of the stages, of the
+number of workers and of whether draws are stored or streamed.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Purposes and their keys; a key is never reused or renumbered, or saved results could not be reproduced.
+PURPOSES: Final = {
+    "effects": 1,  # baselines and comparison effects drawn from their Gaussian conditional, block = block of studies
+    "new": 2,  # a comparison in a study not seen
+    "reference": 3,  # the control drawn for r0 at level new
+    "share": 4,  # fresh comparisons behind the scenario shares
+    "prior": 5,  # prior draws behind the prior probabilities
+    "simulate": 6,  # simulated tables
+}
+
+
+def generator(seed: int, purpose: str, block: int = 0) -> "np.random.Generator":
+    """Return the random generator of one purpose and block.
+
+    Parameters
+    ----------
+    seed : int
+        The user's seed, non-negative.
+    purpose : str
+        A key of `PURPOSES`.
+    block : int
+        Number of the block of work within the purpose.
+    """
+    import numpy as np
+
+    return np.random.default_rng([seed, PURPOSES[purpose], block])

@@ -1,0 +1,1 @@
+"""A file in, labelled arms out: reading, schema, checks, preparation."""

@@ -1,0 +1,75 @@
+"""Names of groups, dims, variables, levels, quantities and scenario codes: spelt once.
+
+Scenario codes read "sign of the necromass effect, sign of the SOC effect, sign of the change of their ratio".
+The labels are ours: the numbering and names of Zhu, Schimel & Liang (2025, doi:10.1016/j.soilbio.2025.109950)
+are not public.
+"""
+
+from types import MappingProxyType
+from typing import Final
+
+#: Version of the result tree's layout; raised when a group or variable changes its meaning.
+SCHEMA_VERSION: Final = 1
+
+NECROMASS: Final = "necromass"
+SOC: Final = "soc"
+
+# Groups of the result tree.
+DATA: Final = "data"
+POSTERIOR: Final = "posterior"
+SAMPLE_STATS: Final = "sample_stats"
+LOG_LIKELIHOOD: Final = "log_likelihood"
+OBSERVED_DATA: Final = "observed_data"
+DELTA_MCP: Final = "delta_mcp"
+SCENARIO: Final = "scenario"
+
+# Families and layouts.
+ARM_BASED: Final = "arm-based"
+CONTRAST_BASED: Final = "contrast-based"
+TWO_POOL: Final = "two-pool"
+LAYOUTS: Final = ("comparison", "arm", "plot", "contrast")
+
+# Levels of an estimand; parameter is the level of the hyper-parameters in tables.
+PARAMETER: Final = "parameter"
+MEAN: Final = "mean"
+NEW: Final = "new"
+STUDY: Final = "study"
+COMPARISON: Final = "comparison"
+LEVELS: Final = (PARAMETER, MEAN, NEW, STUDY, COMPARISON)
+
+# Names of targets at the levels mean and new.
+AVERAGE: Final = "average"
+AVERAGE_OVER_KINDS: Final = "average over kinds"
+
+# Where a standard deviation, a group size or a correlation came from.
+REPORTED: Final = "reported"
+DERIVED: Final = "derived"
+IMPUTED: Final = "imputed"
+
+#: Scenario classes: twelve sectors of the plane (x = SOC effect, y = necromass effect) counter-clockwise, then centre.
+SCENARIO_LABELS: Final = MappingProxyType(
+    {
+        "N+C+r+": "gain led by necromass",
+        "N+C0r+": "conversion to necromass",
+        "N+C-r+": "necromass gain amid SOC loss",
+        "N0C-r+": "selective loss of non-microbial C",
+        "N-C-r+": "loss with necromass persisting",
+        "N-C-r0": "synchronous loss",
+        "N-C-r-": "loss led by necromass",
+        "N-C0r-": "necromass replaced",
+        "N-C+r-": "SOC gain amid necromass loss",
+        "N0C+r-": "gain of non-microbial C only",
+        "N+C+r-": "gain led by non-microbial C",
+        "N+C+r0": "synchronous gain",
+        "N0C0r0": "steady state",
+    }
+)
+SCENARIOS: Final = tuple(SCENARIO_LABELS)
+
+#: Classes in which both pools move together (or neither moves); the other ten are asynchronous.
+SYNCHRONOUS: Final = ("N+C+r0", "N-C-r0", "N0C0r0")
+
+
+def pair_name(outcomes: tuple[str, ...] | list[str], i: int, j: int) -> str:
+    """Return the name of a pair of outcomes on dim ``pair``, for example ``"necromass,soc"``."""
+    return f"{outcomes[i]},{outcomes[j]}"
