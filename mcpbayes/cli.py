@@ -1,0 +1,370 @@
+"""The command line: the only place that prints, writes files and exits.
+
+Exit codes: 0 done; 1 a bug of ours; 2 input or usage; 3 done, but diagnostics failed; 130 interrupted.
+"""
+
+import json
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcpbayes import __version__
+from mcpbayes.errors import McpbayesError, Problem, SpecificationError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from mcpbayes.specification.structure import Specification
+
+DONE, BUG, USAGE, DIAGNOSTICS, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    help="Bayesian meta-analysis of the soil microbial carbon pump: both pools in one model, ΔMCP and scenarios out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Table = Annotated[Path, typer.Argument(help="Table: .csv, .tsv or .xlsx.", metavar="TABLE")]
+Model = Annotated[str, typer.Option(help="Name of a shipped model, or a .toml file.", metavar="NAME|FILE")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Set one key of the specification; repeatable.", metavar="KEY=VALUE")
+]
+Sheet = Annotated[str | None, typer.Option(help="Sheet of an .xlsx file.")]
+Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in the folder.")]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Numbers only: no figures, no report.html.")]
+
+
+class Layout(StrEnum):
+    """Layouts with a template."""
+
+    comparison = "comparison"
+    arm = "arm"
+    contrast = "contrast"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(arguments, prog_name="mcpbayes", standalone_mode=False)
+    except typer.TyperException as error:
+        error.show()
+        return USAGE
+    except McpbayesError as error:
+        print(f"mcpbayes: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("\nmcpbayes: interrupted; nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        print(
+            f"\nmcpbayes {__version__}: this is a bug of ours; please report it with the lines above", file=sys.stderr
+        )
+        return BUG
+    return code if isinstance(code, int) else DONE
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"mcpbayes {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("mcpbayes-demo"),
+    seed: Seed = 1,
+    overwrite: Overwrite = False,
+) -> int:
+    """Take the example table (simulated) through everything."""
+    from mcpbayes.specification.loading import load_model
+    from mcpbayes.tables.example import example_path, read_example
+
+    _require_free(out, overwrite)
+    print(f"The example table is simulated: no field measured these numbers ({example_path().name}).")
+    return _analyse(read_example(), load_model("arm-based"), out, seed=seed, overwrite=overwrite)
+
+
+@app.command()
+def template(
+    out: Annotated[Path, typer.Option(help="File to write: .xlsx or .csv.")],
+    layout: Annotated[Layout, typer.Option(help="What one row is.")] = Layout.comparison,
+) -> int:
+    """Write an empty table to fill in: columns, units, an example row, explanations."""
+    from mcpbayes.tables.template import write_template
+
+    if out.exists():
+        raise McpbayesError(f"{out} exists already; choose another name, so that no filled table is overwritten")
+    write_template(out, layout.value)
+    print(f"{out}: fill it in, then run: mcpbayes check {_quoted(out)}{_model_of(layout)}")
+    return DONE
+
+
+def _model_of(layout: Layout) -> str:
+    return {"comparison": "", "arm": " --set data.layout=arm", "contrast": " --model contrast-based"}[layout.value]
+
+
+@app.command()
+def models(name: Annotated[str | None, typer.Argument(help="Model whose card to show.")] = None) -> int:
+    """List the shipped models, or show the card of one."""
+    from mcpbayes.specification.catalogue import list_models, read_card
+    from mcpbayes.specification.loading import load_model
+
+    if name is not None:
+        print(read_card(name))
+        return DONE
+    for model in list_models():
+        print(f"{model:<16}{load_model(model).title}")
+    print("\nmcpbayes models NAME shows the card: question, equations, priors with reasons, when not to use it.")
+    return DONE
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="CSV file; the truth goes to <name>.truth.json beside it.")],
+    studies: Annotated[int, typer.Option(min=1)] = 50,
+    seed: Seed = 1,
+    kinds: Annotated[str, typer.Option(help="Treatment kinds, separated by commas.")] = "treatment",
+    effect: Annotated[str | None, typer.Option(help="True mean ln ratios: necromass,soc.", metavar="N,C")] = None,
+    tau_study: Annotated[str | None, typer.Option(help="Heterogeneity between studies.", metavar="N,C")] = None,
+    tau_comparison: Annotated[str | None, typer.Option(help="... between comparisons.", metavar="N,C")] = None,
+    tau_kind: Annotated[str | None, typer.Option(help="... between kinds.", metavar="N,C")] = None,
+    missing_sd: Annotated[float, typer.Option(help="Fraction of SDs left out.", min=0, max=1)] = 0.0,
+    missing_necromass: Annotated[float, typer.Option(help="Fraction of SOC-only studies.", min=0, max=1)] = 0.0,
+    overwrite: Overwrite = False,
+) -> int:
+    """Simulate a table from the standard model, with the truth behind it."""
+    from mcpbayes.inference.simulation import simulate as draw
+
+    truth_file = out.with_suffix(".truth.json")
+    if not overwrite and (out.exists() or truth_file.exists()):
+        raise McpbayesError(f"{out} or {truth_file} exists; pass --overwrite to replace them")
+    table, truth = draw(
+        studies=studies,
+        seed=seed,
+        kinds=tuple(kind.strip() for kind in kinds.split(",") if kind.strip()),
+        effect=_two(effect, "--effect"),
+        tau_study=_two(tau_study, "--tau-study"),
+        tau_comparison=_two(tau_comparison, "--tau-comparison"),
+        tau_kind=_two(tau_kind, "--tau-kind"),
+        missing_sd=missing_sd,
+        missing_necromass=missing_necromass,
+    )
+    table.to_csv(out, index=False, lineterminator="\n")
+    truth_file.write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    print(f"{out}: {len(table)} simulated comparisons of {studies} studies; truth in {truth_file}")
+    return DONE
+
+
+def _two(text: str | None, option: str) -> tuple[float, float] | None:
+    """Read "0.3,0.1" as numbers for necromass and SOC."""
+    if text is None:
+        return None
+    try:
+        necromass, soc = (float(part) for part in text.split(","))
+    except ValueError:
+        raise SpecificationError(
+            f"expected two numbers, necromass,soc, for example 0.3,0.1; found {text!r}", option
+        ) from None
+    return necromass, soc
+
+
+@app.command()
+def check(
+    table: Table,
+    model: Model = "arm-based",
+    settings: Settings = None,
+    sheet: Sheet = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+) -> int:
+    """Report every problem of a table, without fitting."""
+    from mcpbayes.specification.loading import load_model
+    from mcpbayes.tables.arms import check_table
+    from mcpbayes.tables.guess import column_block
+
+    specification = load_model(model, settings=settings or ())
+    frame = _read(table, sheet, specification)
+    problems = check_table(frame, specification)
+    if as_json:
+        print(json.dumps([problem.as_dict() for problem in problems], indent=1, ensure_ascii=False))
+    else:
+        _print_problems(problems)
+        block = column_block(frame, specification)
+        if block:
+            print(f"\nBest guesses for the columns of this table; correct them and save as a .toml file:\n\n{block}")
+    failing = ("error", "warning") if strict else ("error",)
+    return USAGE if any(problem.severity in failing for problem in problems) else DONE
+
+
+def _print_problems(problems: Sequence[Problem]) -> None:
+    for severity in ("error", "warning", "note"):
+        found = [problem for problem in problems if problem.severity == severity]
+        for problem in found:
+            print(f"{severity.upper():<8}{problem.check}: {problem}")
+    counts = [sum(problem.severity == severity for problem in problems) for severity in ("error", "warning", "note")]
+    print("{} errors, {} warnings, {} notes".format(*counts))
+
+
+@app.command()
+def run(
+    table: Table,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")],
+    model: Model = "arm-based",
+    moderators: Annotated[str | None, typer.Option(help="Formula, for example '~ duration_years'.")] = None,
+    at: Annotated[
+        list[str] | None, typer.Option(help="Evaluate there, too; repeatable.", metavar="MODERATOR=1,2")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, collapsed or nuts.")] = None,
+    seed: Seed = 1,
+    settings: Settings = None,
+    sheet: Sheet = None,
+    no_report: NoReport = False,
+    overwrite: Overwrite = False,
+) -> int:
+    """Analyse a table: effects, ΔMCP, scenario probabilities, figures, report."""
+    from mcpbayes.specification.loading import load_model
+
+    _require_free(out, overwrite)
+    changes = [*(settings or ()), *([f"sampling.engine={engine}"] if engine else [])]
+    specification = load_model(model, settings=changes, moderators=moderators)
+    frame = _read(table, sheet, specification)
+    points = _points(at or [])
+    return _analyse(
+        frame, specification, out, seed=seed, at=points, with_report=not no_report, overwrite=overwrite, source=table
+    )
+
+
+def _read(table: Path, sheet: str | None, specification: "Specification") -> Any:
+    from mcpbayes.tables.reading import read_table
+
+    return read_table(table, sheet=sheet or specification.data.sheet)
+
+
+def _points(options: Sequence[str]) -> dict[str, list[object]]:
+    """Read --at options: "duration_years=10,20" becomes {"duration_years": [10.0, 20.0]}."""
+    points: dict[str, list[object]] = {}
+    for option in options:
+        name, found, values = option.partition("=")
+        if not found or not values:
+            raise SpecificationError(f"expected MODERATOR=VALUE,VALUE; found {option!r}", "--at")
+        points.setdefault(name.strip(), []).extend(_number_or_text(value.strip()) for value in values.split(","))
+    return points
+
+
+def _number_or_text(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _require_free(out: Path, overwrite: bool) -> None:
+    """Refuse a folder with contents before an hour of work, not after."""
+    if out.exists() and not out.is_dir():
+        raise McpbayesError(f"--out {out} is a file; name a folder")
+    if out.is_dir() and any(out.iterdir()) and not overwrite:
+        raise McpbayesError(f"{out} is not empty; pass --overwrite to replace earlier results in it")
+
+
+def _analyse(
+    frame: Any,
+    specification: "Specification",
+    out: Path,
+    *,
+    seed: int,
+    at: dict[str, list[object]] | None = None,
+    with_report: bool = True,
+    overwrite: bool = False,
+    source: Path | None = None,
+) -> int:
+    from mcpbayes.analysis import analyse
+    from mcpbayes.output.folder import write_folder
+
+    def progress(message: str) -> None:
+        print(f"mcpbayes: {message}", file=sys.stderr)
+
+    print(f"seed {seed}")
+    result = analyse(frame, specification, seed=seed, at=at, report=progress)
+    progress("writing results")
+    command = shlex.join(["mcpbayes", *sys.argv[1:]])
+    inputs = [source] if source is not None else []
+    write_folder(result, out, report=with_report, overwrite=overwrite, command=command, inputs=inputs)
+    return _conclude(result, out, with_report)
+
+
+def _conclude(result: "xr.DataTree", out: Path, with_report: bool) -> int:
+    """Print what was analysed, the headline, what was imputed and where the report is; return the exit code."""
+    from mcpbayes.output.headline import headline, imputed_line, size_line
+
+    print(size_line(result))
+    for sentence in headline(result):
+        print(sentence)
+    print(imputed_line(result))
+    problems = [Problem(**problem) for problem in json.loads(result.attrs["problems"])]
+    for problem in problems:
+        if problem.severity != "note":
+            print(f"{problem.severity.upper()} {problem.check}: {problem}")
+    print(f"Report: {out / 'report.html'}" if with_report else f"Results: {out}")
+    if result.attrs["status"] != "ok":
+        print(
+            "mcpbayes: diagnostics failed; the results are saved and marked, do not use them as they are",
+            file=sys.stderr,
+        )
+        return DIAGNOSTICS
+    return DONE
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder written by mcpbayes run.", metavar="DIR")],
+    settings: Settings = None,
+) -> int:
+    """Write tables, figures and report anew from a saved result, without sampling."""
+    from mcpbayes.analysis import reapply
+    from mcpbayes.output.folder import load, write_folder
+
+    result = load(folder / "result.nc")
+    if settings:
+        result = reapply(result, settings)
+    command = shlex.join(["mcpbayes", *sys.argv[1:]])
+    write_folder(result, folder, overwrite=True, command=command)
+    return _conclude(result, folder, True)
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
+def entry() -> None:
+    """Console entry point."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()

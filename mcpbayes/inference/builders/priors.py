@@ -1,0 +1,90 @@
+"""Priors of a specification as PyMC variables; call inside a model context."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from mcpbayes.errors import SpecificationError
+from mcpbayes.specification.priors import coefficient_covariance, number, prior_of_coefficient
+from mcpbayes.specification.structure import Prior, Specification
+from mcpbayes.vocabulary import pair_name
+
+Tensor = Any  # PyTensor's variables carry no useful static type
+
+
+def coefficients(model: Specification, names: Sequence[str]) -> Tensor:
+    """Add ``beta(coefficient, outcome)``: normal, correlated across outcomes, or flat."""
+    rows = []
+    for position, name in enumerate(names):
+        prior = prior_of_coefficient(model, name)
+        if prior.distribution == "flat":
+            rows.append(pm.Flat(f"beta_{position}", dims="outcome"))
+        elif prior.distribution == "normal":
+            mean = np.array([number(prior, "mean", outcome) for outcome in model.data.outcomes])
+            factor = np.linalg.cholesky(coefficient_covariance(prior, model.data.outcomes))
+            standard = pm.Normal(f"beta_{position}_standard", dims="outcome")
+            rows.append(mean + factor @ standard)
+        elif prior.distribution == "fixed":
+            rows.append(pt.as_tensor([number(prior, "value", outcome) for outcome in model.data.outcomes]))
+        else:
+            raise SpecificationError(f"{prior.distribution} is not a prior for coefficients", f"priors of {name}")
+    return pm.Deterministic("beta", pt.stack(rows), dims=("coefficient", "outcome"))
+
+
+def standard_deviations(name: str, prior: Prior, outcomes: Sequence[str]) -> Tensor:
+    """Add ``name(outcome)``: standard deviations of one level."""
+
+    def numbers(key: str) -> Any:
+        return np.array([number(prior, key, outcome) for outcome in outcomes])
+
+    match prior.distribution:
+        case "half_normal":
+            return pm.HalfNormal(name, sigma=numbers("sd"), dims="outcome")
+        case "half_student_t":
+            return pm.HalfStudentT(name, nu=numbers("df"), sigma=numbers("scale"), dims="outcome")
+        case "lognormal":
+            return pm.LogNormal(name, mu=np.log(numbers("median")), sigma=numbers("sd_log"), dims="outcome")
+        case "fixed":
+            return pm.Deterministic(name, pt.as_tensor(numbers("value")), dims="outcome")
+    raise SpecificationError(f"{prior.distribution} is not a prior for standard deviations", f"priors.{name}")
+
+
+def correlation_factor(name: str, prior: Prior, outcomes: Sequence[str]) -> list[list[Tensor]]:
+    """Add ``name(pair)`` and return the lower Cholesky factor of the correlation matrix, element by element.
+
+    Canonical partial correlations: for K outcomes LKJ(η) is p_ij ~ Beta(η + (K − 2 − j)/2) stretched to (−1, 1),
+    j the number of outcomes conditioned on (Lewandowski, Kurowicka & Joe 2009, doi:10.1016/j.jmva.2009.04.008).
+    """
+    size = len(outcomes)
+    factor: list[list[Tensor]] = [[1.0]]
+    for i in range(1, size):
+        row, left = [], 1.0
+        for j in range(i):
+            partial = _partial_correlation(f"{name}_partial_{i}{j}", prior, size, j, (outcomes[j], outcomes[i]))
+            row.append(partial * pt.sqrt(left))
+            left = left * (1 - partial**2)
+        factor.append([*row, pt.sqrt(left)])
+    if size > 1:
+        pairs = [
+            sum(factor[i][k] * factor[j][k] for k in range(i + 1)) for i in range(size) for j in range(i + 1, size)
+        ]
+        pm.Deterministic(name, pt.stack(pairs), dims="pair")
+    return factor
+
+
+def _partial_correlation(name: str, prior: Prior, size: int, given: int, pair: tuple[str, str]) -> Tensor:
+    match prior.distribution:
+        case "lkj":
+            shape = float(number(prior, "eta", pair[0])) + (size - 2 - given) / 2
+            return 2 * pm.Beta(name, alpha=shape, beta=shape) - 1
+        case "beta" if size == 2:
+            return 2 * pm.Beta(name, alpha=number(prior, "a", pair[0]), beta=number(prior, "b", pair[0])) - 1
+        case "fixed" if size == 2:
+            return pt.as_tensor(float(number(prior, "value", pair[0])))
+    raise SpecificationError(
+        f"{prior.distribution} is not a prior for the correlation of {pair_name(pair, 0, 1)} among {size} outcomes",
+        name,
+    )

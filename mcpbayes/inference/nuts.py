@@ -1,0 +1,62 @@
+"""The engine ``nuts``: the model as PyMC builds it, sampled by nutpie."""
+
+from collections.abc import Callable
+
+import numpy as np
+import nutpie
+import xarray as xr
+
+from mcpbayes.inference.builders.gaussian import build_model
+from mcpbayes.specification.structure import Specification
+
+#: What `sample` reports before the first draw.
+COMPILING = "compiling the model, once, about 20 s"
+
+
+def sample(
+    data: xr.Dataset, model: Specification, seed: int, report: Callable[[str], None] | None = None
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Sample everything that is not integrated out.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        From `mcpbayes.prepare`.
+    model : Specification
+    seed : int
+    report : callable, optional
+        Receives one-line messages; where given, nutpie also shows its progress bar.
+
+    Returns
+    -------
+    posterior, sample_stats : xarray.Dataset
+        Dims chain, draw; posterior holds beta, tau_*, rho_*, study_effect and, where on, site_effect, kind_effect.
+    """
+    if report is not None:
+        report(COMPILING)
+    compiled = nutpie.compile_pymc_model(build_model(data, model))
+    if report is not None:
+        report(f"sampling {model.sampling.chains} chains of {model.sampling.draws} draws")
+    tree = nutpie.sample(
+        compiled,
+        draws=model.sampling.draws,
+        tune=model.sampling.tune,
+        chains=model.sampling.chains,
+        seed=seed,
+        target_accept=model.sampling.target_accept,
+        save_warmup=False,
+        progress_bar=report is not None,
+    )
+    posterior = tree["posterior"].to_dataset()
+    public = [name for name in posterior.data_vars if _is_public(str(name))]
+    stats = tree["sample_stats"].to_dataset()
+    # Messages of divergences are objects, which a netCDF file cannot hold; their number is in ``diverging``.
+    numeric = [
+        name for name in stats.data_vars if np.issubdtype(stats[name].dtype, np.number) or stats[name].dtype == bool
+    ]
+    # Clock times among the attributes would make equal results differ.
+    return posterior[public].drop_attrs(), stats[numeric].drop_attrs()
+
+
+def _is_public(name: str) -> bool:
+    return not name.endswith("_standard") and "_partial_" not in name and not name.removeprefix("beta_").isdigit()

@@ -1,0 +1,90 @@
+"""Random small hierarchies, and the same model as one dense multivariate normal: the brute-force route."""
+
+import numpy as np
+
+from mcpbayes.inference.hierarchy import Covariances, Hierarchy
+
+
+def random_spd(rng: np.random.Generator, size: int, scale: float) -> np.ndarray:
+    root = rng.normal(size=(size, size + 1))
+    return scale * (root @ root.T) / size + 0.02 * scale * np.eye(size)
+
+
+def random_tree(
+    seed: int, outcomes: int = 2, studies: int = 3, flat: bool = True, missing: float = 0.2, sites: bool = True
+) -> Hierarchy:
+    """Return a random hierarchy; every comparison keeps at least one outcome seen in both of its arms."""
+    rng = np.random.default_rng(seed)
+    study = np.sort(np.concatenate([np.arange(studies), rng.integers(0, studies, studies if sites else 0)]))
+    site = np.sort(np.concatenate([np.arange(len(study)), rng.integers(0, len(study), 2)]))
+    controls = len(site)
+    of_comparison = np.sort(np.concatenate([np.arange(controls), rng.integers(0, controls, controls)]))
+    control = np.concatenate([np.arange(controls), of_comparison]) if flat else of_comparison
+    arm = np.arange(len(of_comparison)) + (controls if flat else 0)
+    observed = rng.random((len(control), outcomes)) > missing
+    observed[np.arange(len(control)), control % outcomes] = True
+    block = observed[:, :, None] & observed[:, None, :]
+    shared = np.array([random_spd(rng, outcomes, 0.01) * (rng.random() > 0.3) for _ in range(controls)])
+    return Hierarchy(
+        y=np.where(observed, rng.normal(0, 0.5, (len(control), outcomes)), 0.0),
+        sampling=np.where(block, [random_spd(rng, outcomes, 0.02) for _ in control], 0.0),
+        observed=observed,
+        control=control,
+        arm=arm,
+        site=site,
+        study=study,
+        design=np.column_stack([np.ones(len(arm)), rng.normal(size=len(arm))]),
+        kind=rng.integers(0, 2, len(arm)),
+        control_covariance=None if flat else shared,
+    )
+
+
+def expand(tree: Hierarchy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return y, observed and sampling covariance of all arms as one vector and matrices, outcome running fastest."""
+    size, outcomes = tree.y.shape
+    covariance = np.zeros((size * outcomes, size * outcomes))
+    for a in range(size):
+        covariance[a * outcomes : (a + 1) * outcomes, a * outcomes : (a + 1) * outcomes] = tree.sampling[a]
+    return tree.y.ravel(), tree.observed.ravel(), covariance
+
+
+def membership(index: np.ndarray, size: int, outcomes: int) -> np.ndarray:
+    return np.kron(np.eye(size)[index], np.eye(outcomes))
+
+
+def dense_log_likelihood(tree: Hierarchy, covariances: Covariances, mean: np.ndarray, draw: int) -> float:
+    """Log density of the within-control contrasts from the dense covariance of all arms."""
+    y, seen, covariance = expand(tree)
+    outcomes = tree.y.shape[1]
+    treated = tree.treated
+    controls, sites, studies = len(tree.site), len(tree.study), tree.study.max() + 1
+    to_control = membership(tree.control, controls, outcomes)
+    effect = treated.repeat(outcomes)[:, None]
+    to_site = effect * membership(tree.site[tree.control], sites, outcomes)
+    to_study = effect * membership(tree.study[tree.site[tree.control]], studies, outcomes)
+    one_each = np.diag(treated.astype(float))
+    covariance = covariance + np.kron(one_each, covariances.comparison[..., draw])
+    covariance += to_study @ np.kron(np.eye(studies), covariances.study[..., draw]) @ to_study.T
+    if covariances.site is not None:
+        covariance += to_site @ np.kron(np.eye(sites), covariances.site[..., draw]) @ to_site.T
+    y = y.copy()
+    full_mean = np.zeros(tree.y.shape)
+    full_mean[tree.arm] = mean[..., draw]
+    residual = (y - full_mean.ravel())[seen]
+    log_baselines = 0.0
+    if tree.control_covariance is not None:
+        for g, shared in enumerate(tree.control_covariance):
+            part = to_control[:, g * outcomes : (g + 1) * outcomes]
+            covariance += part @ shared @ part.T
+    covariance = covariance[np.ix_(seen, seen)]
+    precision = np.linalg.inv(covariance)
+    if tree.control_covariance is None:
+        columns = to_control[seen]
+        columns = columns[:, columns.any(axis=0)]
+        normal = columns.T @ precision @ columns
+        score = columns.T @ precision @ residual
+        log_baselines = 0.5 * (
+            len(normal) * np.log(2 * np.pi) - np.linalg.slogdet(normal)[1] + score @ np.linalg.solve(normal, score)
+        )
+    quadratic = residual @ precision @ residual
+    return float(-0.5 * (seen.sum() * np.log(2 * np.pi) + np.linalg.slogdet(covariance)[1] + quadratic) + log_baselines)
