@@ -1,0 +1,140 @@
+"""Which distribution has which numbers, and which prior may have which distribution: the closed lists."""
+
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from mcpbayes import vocabulary as words
+from mcpbayes.errors import SpecificationError
+from mcpbayes.specification.fields import Check, by_outcome, joined, number, refusal, suggestion, table
+from mcpbayes.specification.structure import Number, Prior
+
+_ANY = number()
+_POSITIVE = number("(0, inf)")
+
+#: Distribution → its numbers and their ranges; the ranges of correlation and value depend on the prior.
+NUMBERS: Final[Mapping[str, Mapping[str, Check]]] = MappingProxyType(
+    {
+        "flat": {},
+        "normal": {"mean": _ANY, "sd": _POSITIVE, "correlation": number("(-1, 1)")},
+        "half_normal": {"sd": _POSITIVE},
+        "half_student_t": {"df": _POSITIVE, "scale": _POSITIVE},
+        "lognormal": {"median": _POSITIVE, "sd_log": _POSITIVE},
+        "lkj": {"eta": _POSITIVE},
+        "beta": {"a": _POSITIVE, "b": _POSITIVE},
+        "fixed": {"value": _ANY},
+    }
+)
+ALL_NUMBERS: Final = frozenset(name for numbers in NUMBERS.values() for name in numbers)
+
+#: Numbers that describe the outcomes jointly, and so cannot be given by outcome.
+JOINT: Final = frozenset({"correlation", "eta", "a", "b"})
+
+_COEFFICIENT: Final = ("normal", "flat", "fixed")
+_TAU: Final = ("half_normal", "half_student_t", "lognormal", "fixed")
+_RHO: Final = ("lkj", "beta", "fixed")
+
+#: Levels that may carry heterogeneity.
+HETEROGENEITY: Final = ("study", "site", "kind", "comparison")
+
+#: Prior → distributions that it may have.
+ALLOWED: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
+    {"baseline": ("flat",), "intercept": _COEFFICIENT, "slope": _COEFFICIENT}
+    | {f"tau_{level}": _TAU for level in HETEROGENEITY}
+    | {f"rho_{level}": _RHO for level in HETEROGENEITY}
+)
+
+
+def check_prior(entries: Mapping[str, Any], key: str, role: str, outcomes: Sequence[str]) -> Prior:
+    """Check one prior's table.
+
+    Parameters
+    ----------
+    entries : mapping
+        ``distribution``, its numbers, and perhaps ``why``.
+    key : str
+        Dotted key, for messages.
+    role : str
+        A key of `ALLOWED`.
+    outcomes : sequence of str
+        K names; numbers may be given by outcome.
+
+    Raises
+    ------
+    SpecificationError
+        Naming the key, what was expected and what was found.
+    """
+    distribution = _distribution(entries, key, role)
+    checks = dict(NUMBERS[distribution])
+    if distribution == "fixed" and not role.startswith(("intercept", "slope")):
+        checks["value"] = number("[0, inf)") if role.startswith("tau") else _correlation(len(outcomes), "[]")
+    if distribution == "normal":
+        checks["correlation"] = _correlation(len(outcomes), "()")
+    if distribution == "beta" and len(outcomes) > 2:
+        raise SpecificationError("beta is a prior for two outcomes; use lkj with more", f"{key}.distribution")
+    for name in entries:
+        if name not in checks and name not in ("distribution", "why"):
+            what = f"unknown key of a {distribution} prior"
+            raise SpecificationError(f"{what}; {suggestion(name, [*checks, 'why'])}", joined(key, name))
+    if absent := [name for name in checks if name not in entries]:
+        raise SpecificationError(f"a {distribution} prior needs {' and '.join(absent)}", key)
+    parameters: dict[str, Number] = {}
+    for name, check in checks.items():
+        joint = name in JOINT or (name == "value" and role.startswith("rho"))
+        place = joined(key, name)
+        parameters[name] = check(entries[name], place) if joint else by_outcome(entries[name], place, check, outcomes)
+    return Prior(distribution, parameters, _why(entries, key))
+
+
+def required_priors(family: str, outcomes: Collection[str]) -> tuple[str, ...]:
+    """Return the priors that a family needs: baselines belong to arms, correlations to several outcomes."""
+    return tuple(
+        role
+        for role in ALLOWED
+        if (role != "baseline" or family == words.ARM_BASED) and (not role.startswith("rho") or len(outcomes) > 1)
+    )
+
+
+def _distribution(entries: Mapping[str, Any], key: str, role: str) -> str:
+    found, allowed = entries.get("distribution"), ALLOWED[role]
+    place = f"{key}.distribution"
+    if found is None:
+        raise SpecificationError(f"is missing; one of {', '.join(allowed)}", place)
+    if not isinstance(found, str) or found not in NUMBERS:
+        nearest = suggestion(str(found), list(NUMBERS))
+        raise SpecificationError(f"unknown distribution {found!r}; {nearest}", place)
+    if found in allowed:
+        return found
+    if role == "baseline":
+        raise SpecificationError(f"{found!r} is not available in this version: baselines are 'flat'", place)
+    raise refusal(f"one of {', '.join(map(repr, allowed))}", found, place)
+
+
+def _correlation(k: int, ends: str) -> Check:
+    """Accept an equal correlation of k outcomes; the matrix is positive definite above −1/(k − 1)."""
+    low = -1.0 if k < 3 else -1.0 / (k - 1)
+    return number(f"{ends[0]}{low:.6g}, 1{ends[1]}")
+
+
+def _why(entries: Mapping[str, Any], key: str) -> str | None:
+    why = entries.get("why")
+    if why is not None and not isinstance(why, str):
+        raise refusal("text", why, f"{key}.why")
+    return why.strip() or None if why else None
+
+
+def split_slopes(entries: object, key: str) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]]]:
+    """Separate ``[priors.slope]`` from the tables of single coefficients in it.
+
+    Returns
+    -------
+    shared : dict
+        The prior of all slopes.
+    single : dict of str to mapping
+        Name of a term → what ``[priors.slope.<name>]`` says.
+    """
+    shared, single = dict(table(entries, key)), {}
+    for name, entry in list(shared.items()):
+        if name not in ALL_NUMBERS and isinstance(entry, Mapping):
+            single[name] = shared.pop(name)
+    return shared, single

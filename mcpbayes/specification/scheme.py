@@ -1,0 +1,66 @@
+"""The section ``[scenarios]``: tolerances, labels and coarser classes."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from mcpbayes import vocabulary as words
+from mcpbayes.errors import SpecificationError
+from mcpbayes.specification.fields import joined, number, read, refusal, table, text, unknown
+from mcpbayes.specification.structure import Scheme
+
+#: What has a tolerance: the two pools and their ratio.
+TOLERANCES = (words.NECROMASS, words.SOC, "ratio")
+
+
+def check_scheme(entries: object) -> Scheme:
+    """Return the scheme of ``[scenarios]``.
+
+    Raises
+    ------
+    SpecificationError
+        For a tolerance that is missing or negative, an unknown or doubly used class, a code that is taken.
+    """
+    checks = {"tolerance_percent": _tolerance, "decide_at": number("(0.5, 1]"), "merge": _merge, "labels": table}
+    found = read(entries, "scenarios", checks, ("tolerance_percent",))
+    merge = found.get("merge", {})
+    return Scheme(**(found | {"labels": _labels(found.get("labels", {}), merge), "merge": merge}))
+
+
+def _tolerance(value: object, key: str) -> dict[str, Any]:
+    found = read(value, key, dict.fromkeys(TOLERANCES, number("[0, inf)")), TOLERANCES)
+    return {name: found[name] for name in TOLERANCES}
+
+
+def _merge(value: object, key: str) -> dict[str, tuple[str, ...]]:
+    """Every class goes to one place only; classes that are not named stay what they are, so none is lost."""
+    goes_to: dict[str, str] = {}
+    merged: dict[str, tuple[str, ...]] = {}
+    for code, members in table(value, key).items():
+        place = joined(key, code)
+        if not re.fullmatch(r"[A-Za-z][\x20-\x7e]*", code):
+            raise refusal("a code of ASCII characters that starts with a letter", code, place)
+        if not isinstance(members, (list, tuple)) or not members:
+            raise refusal("a list of scenario codes", members, place)
+        for member in members:
+            if member not in words.SCENARIOS:
+                raise unknown("scenario", str(member), words.SCENARIOS, place)
+            if member in goes_to:
+                where = "twice" if goes_to[member] == code else f"in {goes_to[member]!r} too"
+                raise SpecificationError(f"{member!r} is listed {where}; a class can go to one place only", place)
+            goes_to[member] = code
+        merged[code] = tuple(members)
+    for code in merged:
+        if code in words.SCENARIOS and goes_to.get(code) != code:
+            raise SpecificationError(
+                f"{code!r} is already the code of a class that is not among its members", joined(key, code)
+            )
+    return merged
+
+
+def _labels(entries: Mapping[str, Any], merge: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    known = (*words.SCENARIOS, *(code for code in merge if code not in words.SCENARIOS))
+    for code in entries:
+        if code not in known:
+            raise unknown("scenario", code, known, "scenarios.labels")
+    return {code: text(label, joined("scenarios.labels", code)) for code, label in entries.items()}
