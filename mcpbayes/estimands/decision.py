@@ -1,0 +1,235 @@
+"""The headline: which scenario is named, from which probability on, and when nothing is said.
+
+Text, tables and figures read one frozen `Decision`, so that they cannot contradict each other.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.estimands.claims import Claim, union_claims
+from mcpbayes.estimands.monte_carlo import interval
+from mcpbayes.estimands.targets import KIND, POPULATION, target_name
+from mcpbayes.estimands.tree import group, specification
+from mcpbayes.estimands.wording import decimals_of, interval_name, number_text, probability_text
+from mcpbayes.specification.fields import unknown
+from mcpbayes.specification.structure import Specification
+
+_SETTINGS: Final = {
+    words.MEAN: "typical comparison (mean)",
+    words.NEW: "a comparison in a study not seen (new)",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The change of the ratio that stands beside a claim.
+
+    Parameters
+    ----------
+    quantity : {"delta_mcp", "relative_change"}
+        ΔMCP in percentage points; or the relative change of the ratio in percent, where there is no r₀.
+    median, lower, upper : float
+    interval_kind : {"eti", "hdi"}
+    interval_prob : float
+    """
+
+    quantity: str
+    median: float
+    lower: float
+    upper: float
+    interval_kind: str
+    interval_prob: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is said about one target, with everything that the saying needs.
+
+    Parameters
+    ----------
+    level, name : str
+        The target.
+    threshold : float
+        Probability from which a claim is made.
+    chosen : str or None
+        Code of the class that is named, or of a union (`claims.UNIONS`); None where nothing is said.
+    label, probability : str, float
+        Of `chosen`; of the most probable class where nothing is said.
+    prior_probability : float or None
+        Of the same class before any data, NaN under a flat prior; None for a union.
+    abstained : bool
+        Whether nothing is said.
+    reason : str
+        Why nothing, or only a union, is said; empty where a class is named.
+    best : Claim
+        The most probable class, whatever was chosen.
+    unions : tuple of Claim
+        All coarser statements, in the order in which they are tried.
+    change : Estimate
+    studies : int or None
+        Studies that hold this kind of treatment; None where the target is not one kind.
+    """
+
+    level: str
+    name: str
+    threshold: float
+    chosen: str | None
+    label: str
+    probability: float
+    prior_probability: float | None
+    abstained: bool
+    reason: str
+    best: Claim
+    unions: tuple[Claim, ...]
+    change: Estimate
+    studies: int | None = None
+
+
+def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None) -> tuple[Decision, ...]:
+    """Decide what can be said about each treatment kind, or about one target.
+
+    Parameters
+    ----------
+    result : DataTree
+        With groups ``delta_mcp`` and ``scenario``.
+    level : {"mean", "new", "study", "comparison"}
+        ``mean`` is the typical comparison, ``new`` one in a study not seen; call once for each.
+    name : str, optional
+        Name of a target at that level. Default: at ``mean`` and ``new`` every treatment kind (the average over kinds
+        is never the headline), or the average where that level is off; else all studies or comparisons.
+
+    Returns
+    -------
+    tuple of Decision
+        The most probable class where it reaches ``scenarios.decide_at``, otherwise the first coarser statement that
+        does, otherwise an abstention with its reason. Nothing is said of a fit whose diagnostics failed.
+
+    Raises
+    ------
+    StageError
+        `mcpbayes.classify` was not called.
+    SpecificationError
+        Level or name do not exist.
+    """
+    scenario = group(result, words.SCENARIO)
+    draws = group(result, words.DELTA_MCP)
+    levels, names = scenario["level"].values.astype(str), scenario["name"].values.astype(str)
+    if level not in levels:
+        raise unknown("level", level, list(dict.fromkeys(map(str, levels))), "level")
+    found = [str(one) for one in names[levels == level]]
+    if name is not None and name not in found:
+        raise unknown("name", name, found, "name")
+    spec, failed = specification(result), result.attrs.get("status") == "failed"
+    decisions = []
+    for one in _headlines(found, level) if name is None else [name]:
+        here = target_name(level, one)
+        studies = _studies(group(result, words.DATA), one) if level in POPULATION else None
+        decisions.append(_decide(scenario.sel(target=here), draws.sel(target=here), spec, failed, studies))
+    return tuple(decisions)
+
+
+def _headlines(names: list[str], level: str) -> list[str]:
+    if level not in POPULATION:
+        return names
+    if words.AVERAGE in names:
+        return [words.AVERAGE]
+    return names[: names.index(words.AVERAGE_OVER_KINDS)]
+
+
+def _studies(data: xr.Dataset, name: str) -> int | None:
+    """Return in how many studies a kind was seen; None for a target that is not one kind."""
+    for kind in data["kind"].values.astype(str):
+        if name == f"{KIND}={kind}" or name.startswith(f"{KIND}={kind}, "):
+            seen = data["kind_of_comparison"].values.astype(str) == kind
+            return len(set(data["study_of_comparison"].values[seen].astype(str)))
+    return None
+
+
+def _estimate(draws: xr.Dataset, spec: Specification) -> Estimate:
+    quantity, change = "delta_mcp", 100 * draws["delta_mcp"].values.ravel()
+    if not np.isfinite(change).all():
+        quantity, change = "relative_change", 100 * np.expm1(draws["log_delta_mcp"].values.ravel())
+    kind, prob = spec.summary.interval_kind, spec.summary.interval_prob
+    lower, upper = interval(change, kind, prob)
+    return Estimate(quantity, float(np.median(change)), float(lower), float(upper), kind, prob)
+
+
+def _decide(
+    scenario: xr.Dataset, draws: xr.Dataset, spec: Specification, failed: bool, studies: int | None
+) -> Decision:
+    """Decide about one target; both datasets hold it alone."""
+    threshold = spec.scenarios.decide_at
+    top = scenario.isel(scenario=int(np.argmax(scenario["probability"].values)))
+    best = Claim(str(top["scenario"].item()), str(top["label"].item()), float(top["probability"]))
+    theta_n, theta_c = (draws["effect"].sel(outcome=pool).values.ravel() for pool in (words.NECROMASS, words.SOC))
+    unions = union_claims(theta_n, theta_c, spec.scenarios)
+    claim: Claim | None = None
+    if failed:
+        reason = "the diagnostics of the fit failed"
+    elif best.probability >= threshold:
+        claim, reason = best, ""
+    else:
+        claim = next((union for union in unions if union.probability >= threshold), None)
+        reason = f"no single scenario reaches {threshold:g}" + ("" if claim else ", and no coarser statement does")
+    shown = claim or best
+    return Decision(
+        level=str(scenario["level"].item()),
+        name=str(scenario["name"].item()),
+        threshold=threshold,
+        chosen=None if claim is None else claim.code,
+        label=shown.label,
+        probability=shown.probability,
+        prior_probability=float(top["prior_probability"]) if shown is best else None,
+        abstained=claim is None,
+        reason=reason,
+        best=best,
+        unions=unions,
+        change=_estimate(draws, spec),
+        studies=studies,
+    )
+
+
+def estimate_text(change: Estimate) -> str:
+    """Return the change of the ratio with its interval, for example ``"ΔMCP +3.1 percentage points (95 % ...)"``."""
+    numbers = (change.median, change.lower, change.upper)
+    decimals = decimals_of(numbers)
+    median = number_text(change.median, decimals, sign=True)
+    ends = " to ".join(number_text(end, decimals) for end in numbers[1:])
+    between = f"({interval_name(change.interval_kind, change.interval_prob)} {ends})"
+    if change.quantity == "delta_mcp":
+        return f"ΔMCP {median} percentage points {between}"
+    return f"ratio necromass/SOC {median} % relative to the control {between}"
+
+
+def _subject(decision: Decision) -> str:
+    if decision.level not in _SETTINGS:
+        return f"{decision.name} ({decision.level})"
+    setting = _SETTINGS[decision.level]
+    if decision.name == words.AVERAGE:
+        return setting
+    seen = " (seen in one study)" if decision.studies == 1 else ""
+    return f"{decision.name.removeprefix(f'{KIND}=')}{seen}, {setting}"
+
+
+def sentence(decision: Decision) -> str:
+    """Return one defensible sentence: target, claim with its probability, change with its interval.
+
+    Examples
+    --------
+    ``manure, typical comparison (mean): gain led by necromass (N+C+r+), probability 0.97; ΔMCP +3.1 percentage
+    points (95 % equal-tailed credible interval 1.0 to 5.2)``
+    """
+    best = decision.best
+    claimed = probability_text(decision.probability, decision.threshold)
+    likeliest = f"{best.label} ({best.code}), probability {probability_text(best.probability, decision.threshold)}"
+    if decision.abstained:
+        said = f"nothing can be claimed, since {decision.reason} (most probable: {likeliest})"
+    elif not decision.reason:
+        said = likeliest
+    else:
+        said = f"{decision.label}, probability {claimed} ({decision.reason}; most probable: {likeliest})"
+    return f"{_subject(decision)}: {said}; {estimate_text(decision.change)}"

@@ -1,0 +1,109 @@
+"""What the priors alone say about a target: effect draws before any data, for the prior probabilities of scenarios."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.estimands.heterogeneity import covariance, factor
+from mcpbayes.specification.priors import prior_of_coefficient, sample, sample_correlation, sample_correlation_matrix
+from mcpbayes.specification.structure import Specification
+from mcpbayes.streams import generator
+
+#: Prior draws; the error of a prior probability is at most 0.0035.
+SIZE: Final = 20_000
+
+_POOLS: Final = (words.NECROMASS, words.SOC)
+
+#: Level of a target → levels of random effects that its effect contains, beside coefficients and kinds.
+_CONTAINS: Final = {
+    words.MEAN: (),
+    words.NEW: ("study", "site", "comparison"),
+    words.STUDY: ("study",),
+    words.COMPARISON: ("study", "site", "comparison"),
+}
+
+
+def _departures(spec: Specification, level: str, outcomes: list[str], rng: np.random.Generator) -> np.ndarray:
+    """Return draws of one random effect of a level, N(0, Σ) with Σ from its prior, shape (SIZE, K)."""
+    k = len(outcomes)
+    tau = sample(spec.priors[f"tau_{level}"], rng, SIZE, outcomes)
+    if k == 2:
+        rho = sample_correlation(spec.priors[f"rho_{level}"], rng, SIZE)[:, None]
+    else:
+        matrices = sample_correlation_matrix(spec.priors[f"rho_{level}"], rng, SIZE, k)
+        rho = np.stack([matrices[:, i, j] for i, j in combinations(range(k), 2)], axis=1)
+    normals = rng.standard_normal((SIZE, k))
+    return np.asarray(np.einsum("sij,sj->si", factor(covariance(tau, rho)), normals))
+
+
+def _coefficients(spec: Specification, names: list[str], outcomes: list[str], rng: np.random.Generator) -> np.ndarray:
+    """Return draws of B, shape (SIZE, p, K); NaN where a prior is flat."""
+    out = np.full((SIZE, len(names), len(outcomes)), np.nan)
+    for place, name in enumerate(names):
+        prior = prior_of_coefficient(spec, name)
+        if prior.distribution != "flat":
+            out[:, place] = sample(prior, rng, SIZE, outcomes)
+    return out
+
+
+def prior_effects(
+    spec: Specification, posterior: xr.Dataset, targets: xr.Dataset, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield prior draws of the effects, once for all targets that agree a priori.
+
+    Parameters
+    ----------
+    spec : Specification
+    posterior : Dataset
+        Group of the result; says which levels are on.
+    targets : Dataset
+        Of `targets.targets`.
+    seed : int
+        Of the result.
+
+    Yields
+    ------
+    members : ndarray of int
+        Positions of the targets.
+    theta : ndarray, shape (SIZE, 2)
+        Effects of necromass and SOC; NaN where a coefficient that matters has a flat prior.
+
+    Notes
+    -----
+    Kinds are exchangeable a priori, so Σ weight κ ~ N(0, |weight|² Σ_k) given Σ_k: one kind is worth 1, the average
+    of m kinds 1/m at level mean, and one kind drawn, as at level new, again 1.
+    """
+    outcomes = [str(name) for name in posterior["outcome"].values]
+    both = [outcomes.index(pool) for pool in _POOLS]
+    rng = generator(seed, "prior")
+    names = [str(name) for name in targets["coefficient"].values]
+    beta = _coefficients(spec, names, outcomes, rng)[..., both]
+    parts = {
+        level: _departures(spec, level, outcomes, rng)[:, both]
+        for level in ("kind", "study", "site", "comparison")
+        if f"tau_{level}" in posterior
+    }
+    for level, weight, row, members in _distinct(targets):
+        theta = np.where(row[:, None] != 0, row[:, None] * beta, 0.0).sum(axis=1)
+        if "kind" in parts:
+            theta = theta + np.sqrt(weight) * parts["kind"]
+        for part in _CONTAINS[level]:
+            theta = theta + parts.get(part, 0.0)
+        yield members, theta
+
+
+def _distinct(targets: xr.Dataset) -> Iterator[tuple[str, float, np.ndarray, np.ndarray]]:
+    """Yield level, |weight of kinds|², design row and positions of the targets that agree in these."""
+    rows = np.round(targets["row"].values, 12)
+    levels = targets["level"].values.astype(str)
+    weight = np.round((targets["kind_weight"].values ** 2).sum(axis=1), 12)
+    weight[levels == words.NEW] = 1.0
+    found: dict[tuple[str, float, bytes], list[int]] = {}
+    for place, (level, square, row) in enumerate(zip(levels, weight, rows, strict=True)):
+        found.setdefault((level, float(square), row.tobytes()), []).append(place)
+    for (level, square, _), members in found.items():
+        yield level, square, rows[members[0]], np.array(members)

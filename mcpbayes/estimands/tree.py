@@ -1,0 +1,70 @@
+"""The result tree as the verbs see it: a group or the verb that makes it, the specification, a new tree with more."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.errors import StageError
+from mcpbayes.specification.loading import from_toml, to_toml, with_settings
+from mcpbayes.specification.structure import Specification
+
+#: Group → the call that makes it.
+_MAKERS: Final = {
+    words.DATA: "result = mcpbayes.fit(mcpbayes.prepare(table, model), model)",
+    words.POSTERIOR: "result = mcpbayes.fit(data, model)",
+    words.SAMPLE_STATS: "result = mcpbayes.fit(data, model)",
+    words.DELTA_MCP: "result = mcpbayes.delta_mcp(result)",
+    words.SCENARIO: "result = mcpbayes.classify(result)",
+}
+
+#: Sections that a saved result can be given anew without sampling.
+RESETTABLE: Final = frozenset({"delta_mcp", "scenarios", "summary"})
+
+Settings = Sequence[str] | Mapping[str, object]
+
+
+def group(result: xr.DataTree, name: str) -> xr.Dataset:
+    """Return one group of a result.
+
+    Raises
+    ------
+    StageError
+        The group is missing; the message says which verb makes it.
+    """
+    if name not in result.children:
+        raise StageError(f"The result has no group '{name}': call {_MAKERS[name]} first.")
+    return result[name].to_dataset()
+
+
+def specification(result: xr.DataTree) -> Specification:
+    """Return the specification that a result carries."""
+    if "specification" not in result.attrs:
+        raise StageError(f"The result carries no specification: call {_MAKERS[words.POSTERIOR]} first.")
+    return from_toml(result.attrs["specification"])
+
+
+def with_groups(
+    result: xr.DataTree, groups: Mapping[str, xr.Dataset], drop: Sequence[str] = (), **attrs: object
+) -> xr.DataTree:
+    """Return a new tree with groups added or replaced, others dropped and root attrs set; the old one stays."""
+    kept = {name: node for name, node in result.children.items() if name not in drop}
+    nodes = kept | {name: xr.DataTree(dataset) for name, dataset in groups.items()}
+    new = xr.DataTree(result.to_dataset(), children=nodes)
+    new.attrs = {**result.attrs, **attrs}
+    return new
+
+
+def apply_settings(result: xr.DataTree, settings: Settings) -> xr.DataTree:
+    """Return the result with a specification changed in ``[delta_mcp]``, ``[scenarios]`` or ``[summary]``.
+
+    Raises
+    ------
+    SpecificationError
+        A key does not exist, or belongs to a section that needs a refit.
+    """
+    if not settings:
+        return result
+    changed = with_settings(specification(result), settings, only=RESETTABLE)
+    return with_groups(result, {}, specification=to_toml(changed))
