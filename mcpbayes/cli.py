@@ -320,12 +320,10 @@ def _analyse(
 
 def _conclude(result: "xr.DataTree", out: Path, with_report: bool) -> int:
     """Print what was analysed, the headline, what was imputed and where the report is; return the exit code."""
-    from mcpbayes.output.headline import headline, imputed_line, size_line
+    from mcpbayes.output.headline import closing_lines
 
-    print(size_line(result))
-    for sentence in headline(result):
-        print(sentence)
-    print(imputed_line(result))
+    for line in closing_lines(result):
+        print(line)
     problems = [Problem(**problem) for problem in json.loads(result.attrs["problems"])]
     for problem in problems:
         if problem.severity != "note":

@@ -17,6 +17,7 @@ PURPOSES: Final = {
     "share": 4,  # fresh comparisons behind the scenario shares
     "prior": 5,  # prior draws behind the prior probabilities
     "simulate": 6,  # simulated tables
+    "root": 7,  # coefficients and kinds drawn from their Gaussian conditional
 }
 
 

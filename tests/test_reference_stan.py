@@ -8,8 +8,9 @@ import pytest
 from agreement import disagreements, probability, summaries, summaries_of_draws
 
 import mcpbayes as mb
-from mcpbayes.inference.hierarchy import Covariances, build_hierarchy, log_likelihood
+from mcpbayes.inference.hierarchy import Covariances, log_likelihood
 from mcpbayes.inference.small_matrices import covariance
+from mcpbayes.inference.tree import build_hierarchy
 
 SETTINGS = [
     "data.columns.comparison=obs",

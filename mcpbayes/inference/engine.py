@@ -9,25 +9,26 @@ import mcpbayes
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
 from mcpbayes.inference import small_matrices as small
-from mcpbayes.inference.hierarchy import (
-    Covariances,
-    build_hierarchy,
-    draw_all_comparisons,
-    log_likelihood_by_study,
-)
+from mcpbayes.inference.back_sampling import draw_below
+from mcpbayes.inference.hierarchy import Covariances
+from mcpbayes.inference.root import coefficient_prior, draw_root
 from mcpbayes.inference.small_matrices import Array
+from mcpbayes.inference.tree import build_hierarchy
 from mcpbayes.specification.formula import numeric
 from mcpbayes.specification.loading import to_toml
 from mcpbayes.specification.structure import Specification
 
-#: Units of the variables of group ``posterior``; PyMC drops attributes, so they are attached afterwards.
+#: Units of the variables of group ``posterior``, in the order in which they are kept.
 UNITS = {
     "beta": "ln ratio (standardised moderators)",
     "beta_per_unit": "ln ratio per unit of the moderator",
+    **{
+        f"{symbol}_{level}": unit
+        for level in ("study", "site", "kind", "comparison")
+        for symbol, unit in (("tau", "ln ratio"), ("rho", "1"))
+    },
     "baseline": "ln(g/kg)",
     **{f"{level}_effect": "ln ratio" for level in ("study", "site", "kind", "comparison")},
-    **{f"tau_{level}": "ln ratio" for level in ("study", "site", "kind", "comparison")},
-    **{f"rho_{level}": "1" for level in ("study", "site", "kind", "comparison")},
 }
 
 
@@ -64,9 +65,9 @@ def fit(
 
     Notes
     -----
-    ``comparison_effect`` and ``baseline`` are drawn from their exact Gaussian conditional given the rest of the same
-    draw. ``log_likelihood.contrasts`` is the log density of each study's within-control contrasts given β, κ and the
-    covariances of the levels, all other effects integrated out.
+    Sampled are standard deviations and correlations only; coefficients, effects and baselines are drawn from their
+    exact Gaussian conditional given the rest of the same draw. ``log_likelihood.contrasts`` is the log density of each
+    study's within-control contrasts given β, κ and the covariances of the levels, all other effects integrated out.
     """
     if model.sampling.engine == "collapsed":
         raise SpecificationError(
@@ -76,7 +77,7 @@ def fit(
     from mcpbayes.inference.nuts import sample  # brings PyMC
 
     posterior, sample_stats = sample(arms, model, seed, report)
-    posterior, log_likelihood = complete_posterior(arms, posterior, seed)
+    posterior, log_likelihood = complete_posterior(arms, model, posterior, seed)
     tree = xr.DataTree.from_dict(
         {
             words.DATA: arms,
@@ -98,46 +99,60 @@ def fit(
     return tree
 
 
-def complete_posterior(arms: xr.Dataset, posterior: xr.Dataset, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
-    """Add what the sampler integrated out, and what follows from its draws.
+def complete_posterior(
+    arms: xr.Dataset, model: Specification, posterior: xr.Dataset, seed: int
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Draw everything that the sampler integrated out, from its exact conditional, and label it.
 
     Parameters
     ----------
     arms : xarray.Dataset
         Group ``data``.
+    model : Specification
     posterior : xarray.Dataset
-        beta, tau_*, rho_*, study_effect and, where on, site_effect and kind_effect; dims chain, draw, ...
+        tau_* and rho_* of the levels that are on; dims chain, draw, ...
     seed : int
 
     Returns
     -------
     posterior : xarray.Dataset
-        With baseline (arm-based), comparison_effect and beta_per_unit; units attached.
+        With coefficients, effects of all levels, baselines (arm-based); units attached.
     log_likelihood : xarray.Dataset
         Variable ``contrasts(chain, draw, study)``.
     """
     tree = build_hierarchy(arms)
+    on = {level: f"tau_{level}" in posterior for level in ("site", "kind")}
     covariances = Covariances(
         comparison=_sigma(posterior, "comparison"),
         study=_sigma(posterior, "study"),
-        site=_sigma(posterior, "site") if "tau_site" in posterior else None,
+        site=_sigma(posterior, "site") if on["site"] else None,
     )
-    mean = np.einsum("cp,pkd->ckd", tree.design, _stacked(posterior, "beta"))
-    if "kind_effect" in posterior:
-        mean += _stacked(posterior, "kind_effect")[tree.kind]
-    density = log_likelihood_by_study(tree, covariances, mean)
-    mean += _stacked(posterior, "study_effect")[tree.study_of_comparison]
-    if "site_effect" in posterior:
-        mean += _stacked(posterior, "site_effect")[tree.site_of_comparison]
-    baseline, effect = draw_all_comparisons(tree, covariances.comparison, mean, seed)
+    kind_factor = small.cholesky(_sigma(posterior, "kind")[None])[0] if on["kind"] else None
+    prior = coefficient_prior(model, [str(name) for name in arms["coefficient"].values])
+    beta, kind = draw_root(tree, covariances, prior, kind_factor, seed)
+    mean = np.einsum("cp,pkd->ckd", tree.design, beta)
+    if kind is not None:
+        mean += kind[tree.kind]
+    drawn = draw_below(tree, covariances, mean, seed)
 
-    added = {"comparison_effect": _labelled(effect, posterior, arms, "comparison", "outcome")}
+    effects = {
+        "beta": (beta, "coefficient"),
+        "study_effect": (drawn["study"], "study"),
+        "comparison_effect": (drawn["comparison"], "comparison"),
+    }
+    if on["site"]:
+        effects["site_effect"] = (drawn["site"], "site")
+    if kind is not None:
+        effects["kind_effect"] = (kind, "kind")
     if tree.control_covariance is None:
-        added["baseline"] = _labelled(baseline, posterior, arms, "control", "outcome")
-    complete = posterior.assign(added | _slopes_per_unit(arms, posterior))
+        effects["baseline"] = (drawn["baseline"], "control")
+    added = {name: _labelled(values, posterior, arms, dim, "outcome") for name, (values, dim) in effects.items()}
+    complete = posterior.assign(added)
+    complete = complete.assign(_slopes_per_unit(arms, complete))
+    complete = complete[[name for name in UNITS if name in complete]]
     for name in complete.data_vars:
         complete[name].attrs = {"units": UNITS[str(name)]}
-    return complete, _labelled(density, posterior, arms, "study").to_dataset(name="contrasts")
+    return complete, _labelled(drawn["contrasts"], posterior, arms, "study").to_dataset(name="contrasts")
 
 
 def _stacked(posterior: xr.Dataset, name: str) -> Array:

@@ -16,7 +16,7 @@ COMPILING = "compiling the model, once, about 20 s"
 def sample(
     data: xr.Dataset, model: Specification, seed: int, report: Callable[[str], None] | None = None
 ) -> tuple[xr.Dataset, xr.Dataset]:
-    """Sample everything that is not integrated out.
+    """Sample standard deviations and correlations of all levels; the effects are integrated out.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def sample(
     Returns
     -------
     posterior, sample_stats : xarray.Dataset
-        Dims chain, draw; posterior holds beta, tau_*, rho_*, study_effect and, where on, site_effect, kind_effect.
+        Dims chain, draw; posterior holds tau_* and rho_* of the levels that are on.
     """
     if report is not None:
         report(COMPILING)
@@ -59,4 +59,4 @@ def sample(
 
 
 def _is_public(name: str) -> bool:
-    return not name.endswith("_standard") and "_partial_" not in name and not name.removeprefix("beta_").isdigit()
+    return "_partial_" not in name

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from mcpbayes.inference import small_matrices as small
 from mcpbayes.inference.small_matrices import Array
@@ -14,8 +15,8 @@ from mcpbayes.specification.priors import prior_of_coefficient, sample, sample_c
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
 
-#: Typical control arm, g/kg: SOC of a cropland topsoil, necromass half of it; spread between studies on the log scale.
-BASELINE_MEAN, BASELINE_SD = (np.log(7.0), np.log(14.0)), (0.45, 0.40)
+#: Typical control arm: ln SOC (g/kg) and logit of the necromass share, mean and spread; a cropland topsoil.
+LOG_SOC, LOGIT_SHARE = (np.log(14.0), 0.40), (-0.4, 0.35)
 #: Root-mean-square CVs among plots and their spread between studies (sd of ln CV); as the defaults of the models.
 CV_MEAN, CV_SPREAD = (0.20, 0.15), 0.25
 REPLICATES = (3, 4, 5, 6)
@@ -75,7 +76,7 @@ def simulate(
     u = _normal(rng, truth["tau_study"], truth["rho_study"], studies)
     w = _normal(rng, truth["tau_comparison"], truth["rho_comparison"], len(rows))
     theta = np.asarray(truth["effect"]) + np.asarray(truth["kind_effect"])[kind] + u[study] + w
-    baseline = rng.normal(BASELINE_MEAN, BASELINE_SD, (control.max() + 1, 2))
+    baseline = _draw_baselines(rng, control.max() + 1)
     cv = np.exp(rng.normal(np.log(CV_MEAN) - CV_SPREAD**2, CV_SPREAD, (studies, 2)))
     n = rng.choice(REPLICATES, studies)
     first = np.unique(control, return_index=True)[1]
@@ -156,6 +157,13 @@ def _draw_design(rng: np.random.Generator, studies: int, kinds: int) -> pd.DataF
                 rows.append((study, control, in_study, kind))
             control += 1
     return pd.DataFrame(rows, columns=["study", "control", "control_in_study", "kind"])
+
+
+def _draw_baselines(rng: np.random.Generator, controls: int) -> Array:
+    """Draw ln necromass and ln SOC of control arms, (control, 2); necromass is a share of SOC below one."""
+    soc = rng.normal(*LOG_SOC, controls)
+    share = expit(rng.normal(*LOGIT_SHARE, controls))
+    return np.column_stack([soc + np.log(share), soc])
 
 
 def _normal(rng: np.random.Generator, tau: Sequence[float], rho: float, size: int) -> Array:

@@ -14,8 +14,9 @@ def completed():
     data = fake_data()
     result = fake_result()
     data["design"].attrs["recipe"] = '{"terms": [], "moderators": {}}'
-    posterior = result["posterior"].to_dataset().drop_vars(["baseline", "comparison_effect"])
-    return data, posterior, complete_posterior(data, posterior, seed=3)
+    posterior = result["posterior"].to_dataset()
+    posterior = posterior[[name for name in posterior.data_vars if name.startswith(("tau", "rho"))]]
+    return data, posterior, complete_posterior(data, mb.load_model("arm-based"), posterior, seed=3)
 
 
 def test_completed_posterior_has_effects_units_and_labels(completed):
@@ -30,8 +31,8 @@ def test_completed_posterior_has_effects_units_and_labels(completed):
 
 def test_the_same_seed_gives_the_same_draws_and_another_does_not(completed):
     data, posterior, (first, _) = completed
-    again, _ = complete_posterior(data, posterior, seed=3)
-    other, _ = complete_posterior(data, posterior, seed=4)
+    again, _ = complete_posterior(data, mb.load_model("arm-based"), posterior, seed=3)
+    other, _ = complete_posterior(data, mb.load_model("arm-based"), posterior, seed=4)
     assert first.identical(again)
     assert not first.identical(other)
 

@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from mcpbayes.inference.hierarchy import Covariances, Hierarchy
+from mcpbayes.inference import small_matrices as small
+from mcpbayes.inference.hierarchy import Covariances
+from mcpbayes.inference.root import CoefficientPrior
+from mcpbayes.inference.tree import Hierarchy
 
 
 def random_spd(rng: np.random.Generator, size: int, scale: float) -> np.ndarray:
@@ -39,6 +42,39 @@ def random_tree(
     )
 
 
+PAIRS = {1: 0, 2: 1, 3: 3}
+
+
+def random_covariances(seed: int, outcomes: int, draws: int = 3, site: bool = True, edge: bool = False) -> Covariances:
+    rng = np.random.default_rng(seed)
+
+    def one() -> np.ndarray:
+        if edge:
+            tau = rng.choice([0.0, 0.3], (draws, outcomes))
+            rho = np.full((draws, PAIRS[outcomes]), rng.choice([1.0, 0.999999]))
+        else:
+            tau = np.abs(rng.normal(0, 0.3, (draws, outcomes)))
+            spd = np.array([random_spd(rng, outcomes, 1.0) for _ in range(draws)])
+            sd = np.sqrt(np.diagonal(spd, axis1=1, axis2=2))
+            i, j = np.triu_indices(outcomes, 1)
+            rho = spd[:, i, j] / (sd[:, i] * sd[:, j])
+        return small.covariance(tau, rho)
+
+    return Covariances(one(), one(), one() if site else None)
+
+
+def random_prior(seed: int, outcomes: int) -> CoefficientPrior:
+    """A normal prior of the intercept and, by the seed, a normal, flat or fixed one of the slope."""
+    rng = np.random.default_rng(seed)
+    factor = np.linalg.cholesky([random_spd(rng, outcomes, 0.3) for _ in range(2)])
+    precision = np.ones(2)
+    if seed % 3 == 1:
+        factor[1], precision[1] = np.eye(outcomes), 0.0
+    if seed % 3 == 2:
+        factor[1] = 0.0
+    return CoefficientPrior(rng.normal(0, 0.2, (2, outcomes)), factor, precision)
+
+
 def expand(tree: Hierarchy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return y, observed and sampling covariance of all arms as one vector and matrices, outcome running fastest."""
     size, outcomes = tree.y.shape
@@ -52,8 +88,41 @@ def membership(index: np.ndarray, size: int, outcomes: int) -> np.ndarray:
     return np.kron(np.eye(size)[index], np.eye(outcomes))
 
 
-def dense_log_likelihood(tree: Hierarchy, covariances: Covariances, mean: np.ndarray, draw: int) -> float:
-    """Log density of the within-control contrasts from the dense covariance of all arms."""
+def dense_log_marginal(
+    tree: Hierarchy, covariances: Covariances, prior: CoefficientPrior, kind: np.ndarray | None, draw: int
+) -> float:
+    """Log density with B and κ integrated out: by their covariance, or as flat columns."""
+    outcomes = tree.y.shape[1]
+    design = np.kron(np.eye(1), np.einsum("cp,kl->ckpl", tree.design, np.eye(outcomes)))
+    columns = design.reshape(len(tree.arm), outcomes, -1)
+    prior_covariance = np.zeros((columns.shape[2], columns.shape[2]))
+    flat = np.repeat(prior.precision == 0, outcomes)
+    for i, factor in enumerate(prior.factor):
+        at = slice(i * outcomes, (i + 1) * outcomes)
+        prior_covariance[at, at] = factor @ factor.T * prior.precision[i]
+    extra = np.zeros((*tree.y.shape, columns.shape[2]))
+    extra[tree.arm] = columns
+    wide = extra.reshape(-1, columns.shape[2])
+    added = wide[:, ~flat] @ prior_covariance[np.ix_(~flat, ~flat)] @ wide[:, ~flat].T
+    if kind is not None:
+        kinds = tree.kind.max() + 1
+        of_kind = np.zeros((*tree.y.shape, kinds * outcomes))
+        of_kind[tree.arm] = membership(tree.kind, kinds, outcomes).reshape(len(tree.arm), outcomes, -1)
+        of_kind = of_kind.reshape(-1, kinds * outcomes)
+        added += of_kind @ np.kron(np.eye(kinds), kind[..., draw]) @ of_kind.T
+    mean = np.repeat((tree.design @ prior.mean)[..., None], draw + 1, axis=2)
+    return dense_log_likelihood(tree, covariances, mean, draw, added, wide[:, flat])
+
+
+def dense_log_likelihood(
+    tree: Hierarchy,
+    covariances: Covariances,
+    mean: np.ndarray,
+    draw: int,
+    added: np.ndarray | float = 0.0,
+    flat: np.ndarray | None = None,
+) -> float:
+    """Log density of the within-control contrasts from the dense covariance of all arms; ``flat`` columns free."""
     y, seen, covariance = expand(tree)
     outcomes = tree.y.shape[1]
     treated = tree.treated
@@ -76,11 +145,14 @@ def dense_log_likelihood(tree: Hierarchy, covariances: Covariances, mean: np.nda
         for g, shared in enumerate(tree.control_covariance):
             part = to_control[:, g * outcomes : (g + 1) * outcomes]
             covariance += part @ shared @ part.T
-    covariance = covariance[np.ix_(seen, seen)]
+    covariance = (covariance + added)[np.ix_(seen, seen)]
     precision = np.linalg.inv(covariance)
+    columns = np.zeros((len(y), 0)) if flat is None else flat
     if tree.control_covariance is None:
-        columns = to_control[seen]
-        columns = columns[:, columns.any(axis=0)]
+        columns = np.column_stack([columns, to_control])
+    columns = columns[seen]
+    columns = columns[:, columns.any(axis=0)]
+    if columns.shape[1]:
         normal = columns.T @ precision @ columns
         score = columns.T @ precision @ residual
         log_baselines = 0.5 * (

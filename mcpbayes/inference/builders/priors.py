@@ -8,30 +8,11 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from mcpbayes.errors import SpecificationError
-from mcpbayes.specification.priors import coefficient_covariance, number, prior_of_coefficient
-from mcpbayes.specification.structure import Prior, Specification
+from mcpbayes.specification.priors import number
+from mcpbayes.specification.structure import Prior
 from mcpbayes.vocabulary import pair_name
 
 Tensor = Any  # PyTensor's variables carry no useful static type
-
-
-def coefficients(model: Specification, names: Sequence[str]) -> Tensor:
-    """Add ``beta(coefficient, outcome)``: normal, correlated across outcomes, or flat."""
-    rows = []
-    for position, name in enumerate(names):
-        prior = prior_of_coefficient(model, name)
-        if prior.distribution == "flat":
-            rows.append(pm.Flat(f"beta_{position}", dims="outcome"))
-        elif prior.distribution == "normal":
-            mean = np.array([number(prior, "mean", outcome) for outcome in model.data.outcomes])
-            factor = np.linalg.cholesky(coefficient_covariance(prior, model.data.outcomes))
-            standard = pm.Normal(f"beta_{position}_standard", dims="outcome")
-            rows.append(mean + factor @ standard)
-        elif prior.distribution == "fixed":
-            rows.append(pt.as_tensor([number(prior, "value", outcome) for outcome in model.data.outcomes]))
-        else:
-            raise SpecificationError(f"{prior.distribution} is not a prior for coefficients", f"priors of {name}")
-    return pm.Deterministic("beta", pt.stack(rows), dims=("coefficient", "outcome"))
 
 
 def standard_deviations(name: str, prior: Prior, outcomes: Sequence[str]) -> Tensor:

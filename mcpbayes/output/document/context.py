@@ -1,0 +1,229 @@
+"""From a result to everything that the report's template prints: plain values, already rounded."""
+
+import re
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.estimands.decision import decide, sentence
+from mcpbayes.estimands.tree import group, specification
+from mcpbayes.evidence.diagnostics import Diagnostics, diagnose
+from mcpbayes.output.document import checks, estimates, material, model, numbers
+from mcpbayes.output.document.material import Row
+from mcpbayes.output.manifest import versions
+from mcpbayes.output.summary import share_table, summarise
+from mcpbayes.specification.structure import Specification
+
+#: Between which units the effects of a level vary, in the methods paragraph.
+_BETWEEN: Final = {"kind": "kinds of treatment", "study": "studies", "site": "sites", "comparison": "comparisons"}
+
+_SETTINGS: Final = {words.MEAN: "typical comparison", words.NEW: "comparison in a study not seen"}
+
+
+def context(result: xr.DataTree, *, command: str = "") -> Row:
+    """Collect what the report says.
+
+    Parameters
+    ----------
+    result : xr.DataTree
+        With groups ``data``, ``posterior``, ``sample_stats``, ``delta_mcp`` and, for both pools, ``scenario``.
+    command : str
+        The exact call.
+
+    Returns
+    -------
+    dict
+        Texts, counts and tables by the template's names; figures are not among them.
+
+    Raises
+    ------
+    StageError
+        A group is missing; the message names the verb to call first.
+    """
+    data, spec = group(result, words.DATA), specification(result)
+    summary = summarise(result)
+    found = diagnose(result, summary)
+    return (
+        {"headlines": headlines(result, data, summary)}
+        | _about_data(data)
+        | _about_model(result, data, spec)
+        | _about_effects(result, data, summary)
+        | _about_scenarios(result, spec)
+        | _about_run(result, found, command)
+    )
+
+
+def headlines(result: xr.DataTree, data: xr.Dataset, summary: pd.DataFrame) -> list[Row]:
+    """Return the headline of each kind: at level mean, and below it at level new.
+
+    Returns
+    -------
+    list of dict
+        ``name`` (empty where the sentences name no kind) and the rest of both sentences, ``mean`` and ``new``.
+    """
+    if words.SCENARIO not in result.children:
+        return _headlines_of_effects(data, summary, failed=result.attrs["status"] == "failed")
+    lines: list[Row] = []
+    for typical, fresh in zip(decide(result, words.MEAN), decide(result, words.NEW), strict=True):
+        name = estimates.shown_name(typical.name, data)
+        said = [f"{sentence(decision)}." for decision in (typical, fresh)]
+        named = all(text.startswith(name) for text in said)
+        mean, new = (_true_minus(text.removeprefix(name if named else "")) for text in said)
+        lines.append({"name": name if named else "", "mean": mean, "new": new})
+    return lines
+
+
+def _true_minus(text: str) -> str:
+    """Return a sentence with minus signs before its numbers instead of hyphens."""
+    return re.sub(r"(?<=\s)-(?=\d)", numbers.MINUS, text)
+
+
+def _headlines_of_effects(data: xr.Dataset, summary: pd.DataFrame, failed: bool) -> list[Row]:
+    """Return the headlines of a result without scenarios: each effect with the probability of its sign."""
+    found = estimates.by_quantity(summary)
+    names = estimates.names_at(summary, words.MEAN)
+    kinds = [name for name in names if estimates.shown_name(name, data) != name] or names[:1]
+    lines: list[Row] = []
+    for name in kinds:
+        for outcome in data["outcome"].values.astype(str):
+            said = {
+                level: _effect_sentence(found[level, name, f"effect[{outcome}]"], outcome, level, failed)
+                for level in (words.MEAN, words.NEW)
+            }
+            lines.append({"name": estimates.shown_name(name, data), **said})
+    return lines
+
+
+def _effect_sentence(row: pd.Series, outcome: str, level: str, failed: bool) -> str:
+    cell = estimates.cell(row, "effect[]")
+    rises = float(row["prob_positive"])
+    way, probability = ("rises", rises) if rises >= 0.5 else ("falls", 1.0 - rises)
+    called = material.outcome_words(outcome)
+    said = f"{called} {way}, probability {numbers.probability(probability)}"
+    if failed:
+        said = f"nothing can be claimed about {called}, since the diagnostics of the fit failed"
+    interval = numbers.interval_words(str(row["interval_kind"]), float(row["interval_prob"]))
+    return f", {_SETTINGS[level]} ({level}): {said}; change {cell['value']} % ({interval} {cell['interval']})."
+
+
+def _about_data(data: xr.Dataset) -> Row:
+    return {
+        "analysed": material.analysed(data),
+        "imputed": material.imputed(data),
+        "comparisons": material.comparisons(data),
+        "simulated": material.is_simulated(data),
+        "no_spread": material.no_spread_reported(data),
+        "kind_level": material.is_on(data, "kind"),
+        "site_level": material.is_on(data, "site"),
+        "arm_based": model.is_arm_based(data),
+        "outcomes": [material.heading(material.outcome_words(str(o))) for o in data["outcome"].values],
+        "outcome_listing": numbers.listing([material.FULL_WORDS.get(str(o), str(o)) for o in data["outcome"].values]),
+    }
+
+
+def _about_model(result: xr.DataTree, data: xr.Dataset, spec: Specification) -> Row:
+    priors = model.priors(data, spec)
+    interval = numbers.interval_words(spec.summary.interval_kind, spec.summary.interval_prob)
+    return {
+        "model": {
+            "name": spec.name,
+            "title": spec.title,
+            "formula": spec.moderators.formula,
+            "bias_correction": spec.data.bias_correction,
+            "reference": spec.reference,
+        },
+        "interval": interval,
+        "hdi": spec.summary.interval_kind == "hdi",
+        "priors": priors,
+        "prior_phrases": model.prior_phrases(priors),
+        "moderators": model.moderators(data),
+        "level_listing": numbers.listing([_BETWEEN[level] for level in model.levels(data)]),
+        "specification": result.attrs["specification"],
+    }
+
+
+def _about_effects(result: xr.DataTree, data: xr.Dataset, summary: pd.DataFrame) -> Row:
+    outcomes = [str(o) for o in data["outcome"].values]
+    pools = numbers.listing([material.outcome_words(outcome) for outcome in outcomes])
+    columns = estimates.effect_columns(outcomes, estimates.by_quantity(summary))
+    change = group(result, words.DELTA_MCP)
+    above = float(change.attrs.get("share_above_one", np.nan))
+    return {
+        "both": "log_delta_mcp" in change,
+        "subject": "Necromass, SOC and their ratio" if "log_delta_mcp" in change else material.heading(pools),
+        "points": any(column["quantity"] == "delta_mcp" for column in columns),
+        "effect_columns": columns,
+        "effects": estimates.effects(data, summary),
+        "averages": estimates.averages(data, summary),
+        "reference": estimates.reference_ratios(data, summary),
+        "studies": estimates.studies(data, summary),
+        "parameters": estimates.parameters(summary),
+        "share_above_one": _percentage(above) if above > 0 else "",
+        "absent": absences(change),
+    }
+
+
+def _percentage(fraction: float) -> str:
+    return "less than 0.1 %" if fraction < 0.001 else f"{100 * fraction:.1f} %"
+
+
+def absences(change: xr.Dataset) -> list[Row]:
+    """Return why ΔMCP in percentage points is absent: ``targets`` in words and ``why``, one entry per reason."""
+    level, name, reason = (change[coord].values.astype(str) for coord in ("level", "name", "absent"))
+    rows: list[Row] = []
+    for why in dict.fromkeys(reason[reason != ""]):
+        found: list[str] = []
+        for one in dict.fromkeys(level[reason == why]):
+            here = (level == one) & (reason == why)
+            whole = here.sum() == (level == one).sum()
+            found += [f"level {one}"] if whole else [f"{one} {target}" for target in name[here]]
+        rows.append({"why": str(why).rstrip("."), "targets": _some(found)})
+    return rows
+
+
+def _some(names: list[str], most: int = 6) -> str:
+    more = len(names) - most
+    return numbers.listing(names[:most] + [f"{more} more"] if more > 0 else names)
+
+
+def _about_scenarios(result: xr.DataTree, spec: Specification) -> Row:
+    scheme = spec.scenarios
+    common: Row = {
+        "tolerance": model.tolerance_words(scheme.tolerance_percent),
+        "tolerance_ratio": f"±{numbers.significant(float(scheme.tolerance_percent['ratio']))} %",
+        "decide_at": f"{scheme.decide_at:g}",
+        "level_words": {level: material.heading(setting) for level, setting in _SETTINGS.items()},
+        "merged": bool(scheme.merge or scheme.labels),
+        "has_scenarios": words.SCENARIO in result.children,
+    }
+    if words.SCENARIO not in result.children:
+        return common | {"changes": [], "scenarios": [], "worst_mcse": ""}
+    scenario = group(result, words.SCENARIO)
+    shown = scenario["mcse"].isel(target=np.isin(scenario["level"].values, [words.MEAN, words.NEW]))
+    return common | {
+        "changes": estimates.changes(result),
+        "scenarios": estimates.scenarios(result, share_table(result)),
+        "worst_mcse": f"{float(shown.max()):.3f}",
+    }
+
+
+def _about_run(result: xr.DataTree, found: Diagnostics, command: str) -> Row:
+    failed = result.attrs["status"] != "ok" or not found.passed
+    problems = material.problems(result)
+    return {
+        "failed": failed,
+        "diagnostics": {
+            "checks": checks.checks(found),
+            "failures": checks.failures(found) or [entry["text"] for entry in problems["error"]],
+            "rows_sentence": checks.rows_sentence(found),
+            "summary": checks.one_line(found),
+        },
+        "problems": problems,
+        "sampling": model.sampling(result),
+        "fitted_with": str(result.attrs["mcpbayes_version"]),
+        "versions": versions(),
+        "command": command,
+    }

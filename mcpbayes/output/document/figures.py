@@ -1,0 +1,89 @@
+"""The figures of a result by file name, drawn once for the folder and for the report."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any, Final
+
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.output.document.material import Row
+from mcpbayes.output.plots import gallery
+from mcpbayes.output.plots.captions import caption
+from mcpbayes.output.plots.style import as_png, as_svg
+
+#: File name → function of the gallery that draws it; `folder.FIGURE_NAMES` lists the same names.
+NAMES: Final = {
+    "scenario-plane": "scenario_plane",
+    "forest": "forest",
+    "scenario-bars": "scenario_bars",
+    "delta-mcp": "densities",
+}
+
+#: What a reader who cannot see the figure hears; the caption says the rest.
+ALTERNATIVES: Final = {
+    "scenario-plane": "Scenario plane: joint posterior of the effects on SOC (across) and necromass (up)",
+    "forest": "Forest plot: effects of studies and comparisons with intervals",
+    "scenario-bars": "Bars: probabilities of the scenario classes",
+    "delta-mcp": "Densities: posterior of the change of the ratio necromass/SOC",
+}
+
+#: An SVG larger than this many bytes is put into the report as PNG.
+HEAVY: Final = 600_000
+
+Figures = Mapping[str, Any]
+
+
+def draw(result: xr.DataTree) -> dict[str, Any]:
+    """Draw the figures that the result has the groups for.
+
+    Parameters
+    ----------
+    result : xr.DataTree
+        With group ``delta_mcp``. One pool alone has a forest; the others need both pools and group ``scenario``.
+
+    Returns
+    -------
+    dict of str to matplotlib.figure.Figure
+        By file name without ending, in the order of the report.
+    """
+    drawn = NAMES if words.SCENARIO in result.children else {"forest": NAMES["forest"]}
+    return {name: getattr(gallery, function)(result) for name, function in drawn.items()}
+
+
+def as_files(figures: Figures) -> dict[str, bytes]:
+    """Return the bytes of each figure's SVG and PNG file, by file name."""
+    files: dict[str, bytes] = {}
+    for name, figure in figures.items():
+        files[f"{name}.svg"] = as_svg(figure).encode("utf-8")
+        files[f"{name}.png"] = as_png(figure)
+    return files
+
+
+def inline(result: xr.DataTree, figures: Figures) -> list[Row]:
+    """Return the figures as a page can hold them.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``source`` (a data URI: SVG, or PNG where the SVG is heavy), ``alt`` and ``caption``.
+
+    Notes
+    -----
+    As images, not as elements of the page: ids and styles of one SVG would act on the others and on the text.
+    """
+    return [
+        {
+            "name": name,
+            "source": _data_uri(figure),
+            "alt": ALTERNATIVES[name],
+            "caption": caption(result, NAMES[name]),
+        }
+        for name, figure in figures.items()
+    ]
+
+
+def _data_uri(figure: Any) -> str:
+    svg = as_svg(figure).encode("utf-8")
+    kind, data = ("svg+xml", svg) if len(svg) <= HEAVY else ("png", as_png(figure, dpi=160))
+    return f"data:image/{kind};base64,{b64encode(data).decode('ascii')}"

@@ -1,0 +1,176 @@
+"""The model in words: its priors with their reasons, its moderators, and what the methods paragraph needs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.output.document import numbers
+from mcpbayes.output.document.material import Row, is_on, outcome_words
+from mcpbayes.specification.formula import categories, numeric
+from mcpbayes.specification.priors import prior_of_coefficient
+from mcpbayes.specification.structure import Number, Prior, Specification
+
+NO_REASON: Final = "no reason given"
+
+#: Engines in prose.
+ENGINES: Final = {
+    "nuts": "the No-U-Turn sampler (NUTS)",
+    "collapsed": "the collapsed engine (effects integrated out exactly, hyper-parameters by independence Metropolis)",
+}
+
+_LEVEL_WORDS: Final = {
+    "study": "studies",
+    "site": "sites within studies",
+    "kind": "kinds of treatment",
+    "comparison": "comparisons within studies",
+}
+
+
+def number_words(value: Number) -> str:
+    """Return a prior's number, or its numbers by outcome, as text."""
+    if isinstance(value, Mapping):
+        shown = [f"{numbers.significant(float(v), 6)} ({outcome_words(o)})" for o, v in value.items()]
+        return numbers.listing(shown)
+    return numbers.significant(float(value), 6)
+
+
+def prior_words(prior: Prior, pools: int = 2) -> str:
+    """Return a prior as a phrase; with one pool there is no correlation between pools to tell."""
+    given = {name: number_words(value) for name, value in prior.parameters.items()}
+    match prior.distribution:
+        case "flat":
+            return "flat"
+        case "normal":
+            together = f", correlation of the pools {given['correlation']}" if pools > 1 else ""
+            return f"normal, mean {given['mean']}, SD {given['sd']}{together}"
+        case "half_normal":
+            return f"half-normal, scale {given['sd']}"
+        case "half_student_t":
+            return f"half-Student-t, {given['df']} degrees of freedom, scale {given['scale']}"
+        case "lognormal":
+            return f"log-normal, median {given['median']}, SD of the logarithm {given['sd_log']}"
+        case "lkj":
+            return f"LKJ, η = {given['eta']}"
+        case "beta":
+            return f"beta({given['a']}, {given['b']}) on (1 + ρ)/2"
+        case "fixed":
+            return f"fixed at {given['value']}"
+    return f"{prior.distribution}, " + ", ".join(f"{name} {value}" for name, value in given.items())
+
+
+def levels(data: xr.Dataset) -> list[str]:
+    """Return the levels of heterogeneity in the model, the widest first."""
+    return [
+        level
+        for level in ("kind", "study", "site", "comparison")
+        if level not in ("kind", "site") or is_on(data, level)
+    ]
+
+
+def priors(data: xr.Dataset, spec: Specification) -> list[Row]:
+    """List the priors that were used, with their reasons.
+
+    Returns
+    -------
+    list of dict
+        ``role`` (what kind of parameter) and ``of`` (which one), both in words; ``parameter``, the two together;
+        ``key`` of the specification, ``prior`` in words, ``why``.
+    """
+    rows: list[Row] = []
+
+    def add(role: str, of: str, parameter: str, key: str, prior: Prior) -> None:
+        rows.append(
+            {
+                "role": role,
+                "of": of,
+                "parameter": parameter,
+                "key": f"priors.{key}",
+                "prior": prior_words(prior, data.sizes["outcome"]),
+                "why": prior.why or NO_REASON,
+            }
+        )
+
+    if is_arm_based(data):
+        add("control baselines", "", "baseline of a control, ln(g/kg)", "baseline", spec.priors["baseline"])
+    for coefficient in data["coefficient"].values.astype(str):
+        prior = prior_of_coefficient(spec, coefficient)
+        key = next(key for key, value in spec.priors.items() if value is prior)
+        if coefficient == "intercept":
+            add("mean effects", "", "mean effect β (intercept)", key, prior)
+        else:
+            add("moderator coefficients", coefficient, f"coefficient of {coefficient}", key, prior)
+    for symbol, role in (("tau", "heterogeneity SDs τ"), ("rho", "correlations ρ of the pools")):
+        for level in levels(data) if symbol == "tau" or data.sizes["outcome"] > 1 else []:
+            between = f"between {_LEVEL_WORDS[level]}"
+            key = f"{symbol}_{level}"
+            add(
+                role,
+                between,
+                f"{'heterogeneity τ' if symbol == 'tau' else 'correlation ρ'} {between}",
+                key,
+                spec.priors[key],
+            )
+    return rows
+
+
+def prior_phrases(rows: Sequence[Row]) -> list[str]:
+    """Return the priors as phrases for a paragraph: one per role, or one per parameter where they differ in a role."""
+    phrases = []
+    for role in dict.fromkeys(str(row["role"]) for row in rows):
+        mine = [row for row in rows if row["role"] == role]
+        if len({row["prior"] for row in mine}) == 1:
+            phrases.append(f"{role}: {mine[0]['prior']}")
+        else:
+            phrases += [f"{role}, {row['of']}: {row['prior']}" for row in mine]
+    return phrases
+
+
+def is_arm_based(data: xr.Dataset) -> bool:
+    """Say whether arms, not published log ratios, are the observations."""
+    return bool(data.attrs["family"] != words.CONTRAST_BASED)
+
+
+def moderators(data: xr.Dataset) -> list[Row]:
+    """List the moderators with how they entered.
+
+    Returns
+    -------
+    list of dict
+        ``name`` and ``how``.
+    """
+    recipe = data["design"].attrs.get("recipe")
+    if recipe is None:
+        return []
+    rows: list[Row] = []
+    for name, (centre, scale) in numeric(recipe).items():
+        scaled = centre != 0.0 or scale != 1.0
+        shown = (numbers.significant(centre, 4), numbers.significant(scale, 4))
+        how = "numeric; the coefficient is per {1}, centred at {0}" if scaled else "numeric, as in the table"
+        rows.append({"name": name, "how": how.format(*shown)})
+    for name, found in categories(recipe).items():
+        rows.append({"name": name, "how": f"categories, coded sum-to-zero: {numbers.listing(found)}"})
+    return rows
+
+
+def tolerance_words(percent: Mapping[str, float]) -> str:
+    """Return the tolerances of the scenarios in percent, as text."""
+    values = {key: numbers.significant(float(value)) for key, value in percent.items()}
+    if len(set(values.values())) == 1:
+        return f"±{next(iter(values.values()))} %"
+    called = {"ratio": "their ratio"}
+    return numbers.listing([f"±{value} % for {called.get(key) or outcome_words(key)}" for key, value in values.items()])
+
+
+def sampling(result: xr.DataTree) -> Row:
+    """Return engine, chains and draws as they are in the posterior, not as they were asked for."""
+    posterior = result[words.POSTERIOR]
+    engine = str(result.attrs["engine"])
+    return {
+        "engine": engine,
+        "engine_words": ENGINES.get(engine, engine),
+        "chains": int(posterior.sizes["chain"]),
+        "draws": int(posterior.sizes["draw"]),
+        "seed": int(result.attrs["seed"]),
+    }

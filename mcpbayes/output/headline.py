@@ -1,0 +1,48 @@
+"""What a run says at its end: size, headline per kind, what was imputed; the report's own sentences, as plain lines."""
+
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.estimands.tree import group
+from mcpbayes.output.document.context import headlines
+from mcpbayes.output.document.material import analysed, imputed
+from mcpbayes.output.document.numbers import listing, plural
+from mcpbayes.output.summary import summarise
+
+
+def closing_lines(result: xr.DataTree) -> list[str]:
+    """Return the lines that a run ends with.
+
+    Parameters
+    ----------
+    result : xr.DataTree
+        From `mcpbayes.analyse`.
+
+    Returns
+    -------
+    list of str
+        One line on what was analysed, the headline sentences of each kind (levels mean and new), one on imputation.
+    """
+    data = group(result, words.DATA)
+    lines = [_size(data)]
+    for headline in headlines(result, data, summarise(result)):
+        lines += [f"{headline['name']}{headline[level]}" for level in (words.MEAN, words.NEW)]
+    return [*lines, _imputed(data)]
+
+
+def _size(data: xr.Dataset) -> str:
+    found = analysed(data)
+    counts = [plural(data.sizes["study"], "study", "studies"), plural(data.sizes["control"], "control")]
+    counts += [plural(data.sizes["comparison"], "comparison")]
+    largest = f"the largest study ({found['largest_study']}) holds {found['largest_share']} of the comparisons"
+    return f"{listing(counts)}; {largest}."
+
+
+def _imputed(data: xr.Dataset) -> str:
+    """Name every quantity that was imputed anywhere, with its count and the value used."""
+    parts = []
+    for row in imputed(data):
+        total = sum(int(str(row[name])) for name in (words.REPORTED, words.DERIVED, words.IMPUTED))
+        if row["imputed"]:
+            parts.append(f"{row['quantity']} {row['imputed']} of {total} ({row['used']})")
+    return f"Imputed: {'; '.join(parts)}." if parts else "Imputed: nothing."

@@ -1,0 +1,101 @@
+"""Captions of the figures: what is shown, at which levels, in which units, with which intervals."""
+
+from typing import Final
+
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.output.plots import targets
+from mcpbayes.output.plots.scenario_plane import PROBS
+
+#: The levels, in the words of every caption.
+_LEVELS: Final = "the typical comparison (level mean) and a comparison in a study not seen (level new)"
+
+
+def caption(result: xr.DataTree, figure_name: str) -> str:
+    """Return the caption of a figure.
+
+    Parameters
+    ----------
+    result : xr.DataTree
+        The result the figure was drawn from.
+    figure_name : {"scenario_plane", "forest", "scenario_bars", "densities"}
+        Name of the figure's function.
+
+    Returns
+    -------
+    str
+        Plain text, one to three sentences.
+
+    Raises
+    ------
+    StageError
+        If ``delta_mcp`` was not called.
+    ValueError
+        If there is no such figure.
+    """
+    writers = {
+        "scenario_plane": _scenario_plane,
+        "forest": _forest,
+        "scenario_bars": _scenario_bars,
+        "densities": _densities,
+    }
+    if figure_name not in writers:
+        raise ValueError(f"figure_name must be one of {list(writers)}, got {figure_name!r}.")
+    return writers[figure_name](result)
+
+
+def _whose(result: xr.DataTree) -> str:
+    """Return whose effects are shown."""
+    names = targets.headline_names(result)
+    if targets.kind_of(result, names[0]) is None:
+        return "all comparisons"
+    return "each treatment kind" if len(names) > 1 else f"the treatment kind {targets.shown_name(names[0])}"
+
+
+def _scenario_plane(result: xr.DataTree) -> str:
+    inner, outer = (f"{100 * prob:g}" for prob in PROBS)
+    return (
+        f"Scenario plane of {_whose(result)}: joint posterior of the effects on SOC (across) and on microbial "
+        "necromass (up), as log response ratios ln(treated/control), with the change in % on the opposite axes. Filled "
+        f"contours: {inner} and {outer} % highest-density regions of the typical comparison (level mean); dashed: of a "
+        "comparison in a study not seen (level new). On the 1:1 line the ratio necromass/SOC does not change "
+        f"(ΔMCP = 0); sectors are the scenario classes, changes within {targets.tolerance_words(result)} counting as "
+        "none."
+    )
+
+
+def _forest(result: xr.DataTree) -> str:
+    names = targets.names_at(result, words.MEAN)
+    both = targets.has_both_pools(targets.group(result, words.DELTA_MCP))
+    unit = _unit(targets.has_absolute_change(result, names)) if both else ""
+    shown = f", and ΔMCP efficacy, the change of necromass/SOC {unit}" if both else ""
+    studies = ", and of each study" if targets.names_at(result, words.STUDY) else ""
+    return (
+        f"Effects on each pool (log response ratio; change in % on the upper axis){shown}: of {_LEVELS}{studies}. "
+        f"Points are posterior medians, lines {targets.interval_words(result)}s of the true effects."
+    )
+
+
+def _scenario_bars(result: xr.DataTree) -> str:
+    return (
+        f"Posterior probability (%) of each scenario class for {_whose(result)}: filled bars the typical comparison "
+        "(level mean), open bars a comparison in a study not seen (level new); ticks are prior probabilities. The line "
+        f"on an open bar is the {targets.interval_words(result)} of the share of comparisons in the class. Changes "
+        f"within {targets.tolerance_words(result)} count as none."
+    )
+
+
+def _densities(result: xr.DataTree) -> str:
+    unit = _unit(targets.has_absolute_change(result, targets.headline_names(result)))
+    ratio = targets.specification(result).scenarios.tolerance_percent["ratio"]
+    return (
+        f"Posterior density of ΔMCP efficacy, the change of necromass/SOC {unit}, for {_whose(result)}: of {_LEVELS}. "
+        f"Under each density its median, 50 % interval and {targets.interval_words(result)}; P(rise) and P(fall) are "
+        f"the probabilities that the ratio changes by more than {ratio:g} % of itself."
+    )
+
+
+def _unit(absolute: bool) -> str:
+    """Return the unit of the change of the ratio."""
+    return "in percentage points of SOC" if absolute else "as the log ratio of the treated to the control ratio"

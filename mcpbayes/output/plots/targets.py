@@ -1,0 +1,173 @@
+"""What the figures read from a result: targets, their draws, intervals, and the words for them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.errors import StageError
+from mcpbayes.estimands import monte_carlo
+from mcpbayes.estimands.change import has_both_pools as has_both_pools
+from mcpbayes.estimands.classes import Tolerances, tolerances
+from mcpbayes.estimands.tree import group as group
+from mcpbayes.estimands.tree import specification as specification
+from mcpbayes.estimands.wording import interval_name
+from mcpbayes.output.plots.lettering import percent, signed
+
+
+class Interval(NamedTuple):
+    """Median and interval of draws; NaN where there are none."""
+
+    median: float
+    lower: float
+    upper: float
+
+
+def tolerance(result: xr.DataTree) -> Tolerances:
+    """Return the tolerances that count as no change, log scale."""
+    return tolerances(specification(result).scenarios)
+
+
+def names_at(result: xr.DataTree, level: str) -> tuple[str, ...]:
+    """Return the names of the targets of a level, in the result's order."""
+    targets = group(result, words.DELTA_MCP)
+    return tuple(str(name) for name in targets["name"].values[targets["level"].values == level])
+
+
+def headline_names(result: xr.DataTree) -> tuple[str, ...]:
+    """Return the names the result is about: the treatment kinds, or the average where there is one kind only."""
+    names = names_at(result, words.MEAN)
+    kinds = tuple(name for name in names if kind_of(result, name) is not None)
+    return kinds or names[:1]
+
+
+def kind_of(result: xr.DataTree, name: str) -> str | None:
+    """Return the treatment kind a target's name stands for, None for averages, categories and points asked for."""
+    kind = name.removeprefix("kind=")
+    return kind if name != kind and kind in group(result, words.DATA)["kind"].values else None
+
+
+def chosen_names(result: xr.DataTree, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names a caller asked for, ``manure`` standing for ``kind=manure``; the headline names for None.
+
+    Raises
+    ------
+    ValueError
+        If a name is not among the targets at level ``mean``.
+    """
+    if names is None:
+        return headline_names(result)
+    known = names_at(result, words.MEAN)
+    found = tuple(f"kind={name}" if f"kind={name}" in known else name for name in names)
+    unknown = [name for name in found if name not in known]
+    if unknown or not found:
+        raise ValueError(f"names must be among {list(known)}, got {unknown or list(names)}.")
+    return found
+
+
+def shown_name(name: str) -> str:
+    """Return a target's name as a figure prints it."""
+    return name.removeprefix("kind=").replace("=", " = ")
+
+
+def require_both_pools(result: xr.DataTree) -> None:
+    """Raise a `StageError` unless necromass and SOC were both analysed."""
+    change = group(result, words.DELTA_MCP)
+    if not has_both_pools(change):
+        found = ", ".join(change["outcome"].values.astype(str))
+        raise StageError(f"This figure needs both pools, necromass and soc; the result has {found}.")
+
+
+def draws(result: xr.DataTree, level: str, name: str, variable: str) -> np.ndarray:
+    """Return a target's draws, chains in one row.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (sample,), or (sample, outcome) for ``effect``. ln ratio for effects and ``log_delta_mcp``, a fraction
+        for ``delta_mcp``.
+    """
+    values = group(result, words.DELTA_MCP)[variable].sel(target=f"{level}: {name}")
+    rest = [str(dim) for dim in values.dims if dim not in ("chain", "draw")]
+    array = values.transpose("chain", "draw", *rest).values
+    return np.asarray(array.reshape(-1, *array.shape[2:]), dtype=float)
+
+
+def effect(result: xr.DataTree, level: str, name: str, outcome: str) -> np.ndarray:
+    """Return the draws of one pool's log response ratio, shape (sample,)."""
+    outcomes = [str(o) for o in group(result, words.DELTA_MCP)["outcome"].values]
+    values: np.ndarray = draws(result, level, name, "effect")[:, outcomes.index(outcome)]
+    return values
+
+
+def has_absolute_change(result: xr.DataTree, names: Sequence[str]) -> bool:
+    """Say whether the absolute change Δr is known for all of these names at level ``mean``."""
+    return all(np.isfinite(draws(result, words.MEAN, name, "delta_mcp")).any() for name in names)
+
+
+def interval(values: np.ndarray, kind: str, prob: float) -> Interval:
+    """Return median and interval of draws.
+
+    Parameters
+    ----------
+    values : np.ndarray
+        Draws, shape (sample,).
+    kind : {"eti", "hdi"}
+        Equal-tailed or highest-density.
+    prob : float
+        Probability of the interval.
+    """
+    lower, upper = monte_carlo.interval(values, kind, prob)
+    return Interval(float(np.median(values)), float(lower), float(upper))
+
+
+def interval_text(shown: Interval, log: bool) -> str:
+    """Return an interval as printed: percent changes of log ratios, or percentage points with one decimal."""
+    if not np.isfinite(shown.median):
+        return "–"
+    median, lower, upper = (percent(value) if log else signed(value, 1) for value in shown)
+    return f"{median} [{lower}, {upper}]"
+
+
+def interval_words(result: xr.DataTree) -> str:
+    """Return kind and probability of the result's intervals, for example ``95 % equal-tailed credible interval``."""
+    summary = specification(result).summary
+    return interval_name(summary.interval_kind, summary.interval_prob)
+
+
+def interval_short(result: xr.DataTree) -> str:
+    """Return probability and kind of the intervals for a column head, for example ``95 % ETI``."""
+    summary = specification(result).summary
+    return f"{100 * summary.interval_prob:g} % {summary.interval_kind.upper()}"
+
+
+def tolerance_words(result: xr.DataTree) -> str:
+    """Return the tolerances as text."""
+    percents = specification(result).scenarios.tolerance_percent
+    necromass, soc, ratio = (f"±{percents[name]:g} %" for name in (words.NECROMASS, words.SOC, "ratio"))
+    if necromass == soc == ratio:
+        return f"{necromass} for both pools and their ratio"
+    return f"{necromass} (necromass), {soc} (SOC) and {ratio} (ratio)"
+
+
+def kind_counts(result: xr.DataTree, name: str) -> tuple[int, int]:
+    """Return how many comparisons and studies a target at level ``mean`` rests on: its kind's, or all."""
+    data = group(result, words.DATA)
+    studies = data["study_of_comparison"].values
+    kind = kind_of(result, name)
+    mine = np.ones(len(studies), dtype=bool) if kind is None else data["kind_of_comparison"].values == kind
+    return int(mine.sum()), len(set(studies[mine]))
+
+
+def change_probabilities(result: xr.DataTree, level: str, name: str) -> tuple[float, float]:
+    """Return the probabilities that the ratio rises and falls by more than its tolerance.
+
+    Those of the group ``scenario`` where it is there, so that text, tables and figures agree; else counted.
+    """
+    if words.SCENARIO in result.children:
+        change = group(result, words.SCENARIO)["change_probability"].sel(target=f"{level}: {name}")
+        return float(change.sel(change="increase")), float(change.sel(change="decrease"))
+    delta, ratio = draws(result, level, name, "log_delta_mcp"), tolerance(result).ratio
+    return float(np.mean(delta > ratio)), float(np.mean(delta < -ratio))

@@ -1,0 +1,210 @@
+"""A table in, labelled arms (or contrasts) out: every problem is found before anything is refused."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import xarray as xr
+
+from mcpbayes.errors import DataError, Problem
+from mcpbayes.specification.formula import build_design
+from mcpbayes.specification.structure import DataSection, Specification
+from mcpbayes.tables import checks, contrast_checks, contrasts, notes
+from mcpbayes.tables.columns import CONTROL
+from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
+from mcpbayes.tables.labels import hierarchy_dataset, name_rows
+from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, comparisons
+from mcpbayes.tables.levels import kind_level, kinds_of, site_level
+from mcpbayes.tables.moderators import PREFIX, complete_rows, moderator_columns
+from mcpbayes.tables.moments import arm_dataset, imputed_counts
+from mcpbayes.tables.opening import Opened, open_table
+from mcpbayes.tables.reading import as_table, read_table
+from mcpbayes.tables.schema import bad_rows
+
+
+def prepare(table: pd.DataFrame | str | Path, model: Specification) -> xr.Dataset:
+    """Return the validated arms (or contrasts) of a table, ready for a fit.
+
+    Parameters
+    ----------
+    table : DataFrame, str or Path
+        A table from `mcpbayes.read_table`, a DataFrame of your own, or the path of a file.
+    model : Specification
+        From `mcpbayes.load_model`: layout, names and units of columns, defaults, moderators, levels.
+
+    Returns
+    -------
+    Dataset
+        Arm-based: ``log_mean(arm, outcome)`` in ln(g/kg), ``sampling_covariance(arm, outcome, outcome_bis)``, where
+        SDs and n come from, who belongs to whom, ``design(comparison, coefficient)``. Contrast-based:
+        ``log_ratio(comparison, outcome)`` with its covariance. Warnings and notes: ``attrs["problems"]``, JSON. The
+        order of rows and columns in the file leaves no trace but in ``source_row``.
+
+    Raises
+    ------
+    DataError
+        With all errors of the table, not only the first.
+    SpecificationError
+        If the formula cannot be used with the table.
+    """
+    data, problems = _examine(table, model)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors or data is None:
+        raise DataError(errors)
+    return data
+
+
+def check_table(table: pd.DataFrame | str | Path, model: Specification) -> tuple[Problem, ...]:
+    """Return every error, warning and note that `prepare` would find, without raising `DataError`.
+
+    Parameters
+    ----------
+    table : DataFrame, str or Path
+        As for `prepare`.
+    model : Specification
+        As for `prepare`.
+
+    Returns
+    -------
+    tuple of Problem
+        Errors first, then warnings, then notes. Warnings about the table as a whole need a table without errors.
+
+    Raises
+    ------
+    SpecificationError
+        If the formula cannot be used with the table.
+    """
+    try:
+        problems = _examine(table, model)[1]
+    except DataError as unreadable:
+        problems = list(unreadable.problems)
+    return tuple(problems)
+
+
+def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr.Dataset | None, list[Problem]]:
+    """Return the Dataset, where there are no errors, and all problems."""
+    raw = as_table(table) if isinstance(table, pd.DataFrame) else read_table(table, model.data.sheet)
+    opened, problems = open_table(raw, model)
+    problems += _row_problems(opened, model.data, problems)
+    if not opened.complete:
+        return None, _placed(problems, raw)
+    rows, names, new = _comparisons(opened, model, problems)
+    problems += new
+    if _has_errors(problems):
+        return None, _placed(problems, raw)
+    data, new = _dataset(opened, model, rows, names)
+    problems = _placed([*problems, *new], raw)
+    if _has_errors(problems):
+        return None, problems
+    return data.assign_attrs(problems=json.dumps([p.as_dict() for p in problems], ensure_ascii=False)), problems
+
+
+def _row_problems(opened: Opened, data: DataSection, known: Sequence[Problem]) -> list[Problem]:
+    """Return what is wrong with single rows and with repeated ones."""
+    frame, names, raw = opened.frame, opened.names, opened.raw
+    problems = checks.depth_order(frame, names, raw)
+    if not _has_errors(problem for problem in known if not problem.rows):
+        # rows may look alike because their bad cells were emptied, or because a column is absent
+        slips = sorted({problem.column for problem in known if problem.rows and problem.column})
+        problems += checks.duplicated_rows(frame.join(raw[slips].add_prefix("typed ")))
+    if data.layout != "contrast":
+        problems += checks.contradicting_dispersions(frame, names, raw, data)
+    elif opened.complete:
+        rows = comparisons(frame[~frame.index.isin(bad_rows(known))], names, data.layout, data.outcomes)[0]
+        problems += contrast_checks.contrast_problems(rows, names, raw, data.outcomes, data.defaults.rho_within)
+    if data.layout != "contrast" and len(opened.factors) == len(data.outcomes):
+        problems += checks.implausible_units(frame, names, raw, data, opened.factors)
+    return problems
+
+
+def _comparisons(
+    opened: Opened, model: Specification, known: Sequence[Problem]
+) -> tuple[pd.DataFrame, dict[str, str], list[Problem]]:
+    """Return the complete comparisons, each with the group of its control, and what is wrong between them."""
+    data = model.data
+    rows, names, problems = comparisons(opened.frame, opened.names, data.layout, data.outcomes)
+    rows, incomplete = complete_rows(rows, names, model.moderators.missing, known)
+    problems += incomplete
+    rows = rows[rows["study"] != ""]
+    if rows.empty:
+        return rows, names, problems + ([] if _has_errors([*known, *problems]) else [_NOTHING_LEFT])
+    identifying: tuple[str, ...] = ()
+    strict, silent = list[str](), list(PLACE)
+    if data.layout == "contrast":
+        silent += contrasts.control_columns(data.outcomes)
+    else:
+        identifying = data.outcomes
+        strict = list(dict.fromkeys(c for o in identifying for c in arm_columns("comparison", o, CONTROL).cells))
+        bad = bad_rows(known)
+        sound = rows[~(rows.index.isin(bad) | rows[CONTROL_ROW].isin(bad))]
+        problems += checks.pools_in_both_arms(sound, names, data.outcomes)
+        problems += notes.identical_soc(rows, names, data.outcomes)
+    group = group_controls(rows, identifying)
+    problems += differing_controls(rows, group, names, opened.raw, strict, silent, known)
+    return filled_from_group(rows, group, silent).assign(control_group=group), names, problems
+
+
+def _dataset(
+    opened: Opened, model: Specification, rows: pd.DataFrame, names: Mapping[str, str]
+) -> tuple[xr.Dataset, list[Problem]]:
+    """Return the Dataset of rows without errors, and what the reader should know about it."""
+    data = model.data
+    contrast = data.layout == "contrast"
+    kind, problems = kinds_of(rows["treatment"], data.kinds)
+    group = rows["control_group"]
+    rule = control_rule(rows, group, by_cells=not contrast)
+    rows, controls = name_rows(rows.drop(columns="control_group"), group, kind, data.outcomes, data.layout)
+    on_kind, new = kind_level(rows["kind"], rows["study"], model.levels.kind)
+    problems += new + notes.spelling_variants(rows["treatment"], rows["kind"])
+    on_site, new = site_level(rows, rows["site_name"], model.levels.site)
+    problems += new + notes.study_notes(rows["study"])
+    section = model.moderators
+    moderators = rows[moderator_columns(rows)].rename(columns=lambda name: name.removeprefix(PREFIX))
+    design = build_design(
+        moderators,
+        list(rows["study"]),
+        section.formula,
+        standardise=section.standardise,
+        within_between=section.within_between,
+    )
+    dataset = hierarchy_dataset(rows, controls, design)
+    if contrast:
+        part = contrasts.contrast_dataset(rows, controls, data.outcomes, data.defaults.rho_within)
+        new = contrast_checks.sharing_problems(rows, names, part)
+    else:
+        part = arm_dataset(rows, controls, data.outcomes, data.defaults, data.bias_correction)
+        part.attrs["imputed"] = json.dumps(imputed_counts(part))
+        new = notes.dispersion_notes(opened.frame, data)
+    attrs = {
+        "family": model.family,
+        "layout": data.layout,
+        "source": opened.raw.attrs["source"],
+        "source_sha256": opened.raw.attrs["sha256"],
+        "level_kind": on_kind,
+        "level_site": on_site,
+        "control_rule": rule,
+    }
+    return dataset.merge(part).assign_attrs(attrs | part.attrs), problems + new
+
+
+_SEVERITIES = ("error", "warning", "note")
+_NOTHING_LEFT = Problem(
+    "no-comparisons",
+    "the table holds no comparison",
+    expected="rows with a treated arm and its control",
+    remedy="Add treated arms, or choose the layout that the table has: --set data.layout=comparison.",
+)
+
+
+def _has_errors(problems: Iterable[Problem]) -> bool:
+    return any(problem.severity == "error" for problem in problems)
+
+
+def _placed(problems: Iterable[Problem], raw: pd.DataFrame) -> list[Problem]:
+    """Return the problems with the name of the file, where they have a place in it, in the order of its rows."""
+    file = raw.attrs["source"]
+    sorted_rows = (replace(p, rows=tuple(sorted(int(row) for row in p.rows))) for p in problems)
+    placed = [replace(p, file=p.file or file) if p.rows or p.column else p for p in sorted_rows]
+    return sorted(placed, key=lambda problem: (_SEVERITIES.index(problem.severity), problem.rows[:1]))

@@ -1,0 +1,280 @@
+"""The columns a table may have, layout by layout: the one place where their names are spelt.
+
+Reading, checking, preparing and the template all ask here. Columns that are not listed may stand in a table as well:
+they are moderators when the formula names them, and ignored otherwise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Final, Literal
+
+from mcpbayes.errors import SpecificationError
+from mcpbayes.vocabulary import NECROMASS, SOC
+
+Kind = Literal["id", "text", "number", "choice"]
+
+#: What a standard deviation may be given as; one of them per mean.
+DISPERSIONS: Final = ("sd", "se", "cv")
+CONTROL: Final = "control"
+TREATMENT: Final = "treatment"
+ROLES: Final = (CONTROL, TREATMENT)
+#: The unit of a column that is measured in the unit of its pool, ``[data.units]``.
+UNIT_OF_POOL: Final = "unit of the pool (g/kg)"
+#: First cell of the template's explaining sheet, by which the reader knows that it is not a table.
+GUIDE_TITLE: Final = "What the columns of the sheet table mean"
+
+_POOLS: Final = {NECROMASS: "microbial necromass C", SOC: "soil organic C"}
+_ARMS: Final = {CONTROL: "the control arm", TREATMENT: "the treated arm", "": "the arm"}
+#: Mean, SD, SE and CV in the control and the treated arm of the example rows, invented.
+_EXAMPLES: Final = {
+    NECROMASS: (("6.1", "7.4"), ("0.9", "1.2"), ("0.45", "0.6"), ("0.15", "0.16")),
+    SOC: (("13.2", "14.9"), ("1.6", "1.9"), ("0.8", "0.95"), ("0.12", "0.13")),
+}
+_ANY_EXAMPLE: Final = (("10", "11"), ("1", "1"), ("0.5", "0.5"), ("0.1", "0.09"))
+#: Log ratio and sampling variance of the example row, invented.
+_EXAMPLE_CONTRASTS: Final = {NECROMASS: ("0.19", "0.015"), SOC: ("0.12", "0.008")}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Parameters
+    ----------
+    name : str
+        Canonical name; ``[data.columns]`` maps it to the user's.
+    meaning : str
+        What stands in it, as a sentence for the template's reader.
+    kind : {"id", "text", "number", "choice"}
+        An id is a name that a spreadsheet may have turned into a number (``25.0`` is ``25``).
+    examples : tuple of str
+        One cell per example row of the template.
+    required : bool
+        Whether the column must exist.
+    blank : bool
+        Whether cells may be empty.
+    unit : str
+        Unit, or `UNIT_OF_POOL`; empty where there is none.
+    outcome : str or None
+        The pool a number belongs to.
+    lower, upper : float or None
+        Bounds of a number.
+    strict : bool
+        Whether the bounds themselves are excluded.
+    choices : tuple of str
+        The words of a choice.
+    shown : bool
+        Whether the template's table has the column; the others stand only in its explaining sheet.
+    """
+
+    name: str
+    meaning: str
+    kind: Kind = "number"
+    examples: tuple[str, ...] = ()
+    required: bool = False
+    blank: bool = True
+    unit: str = ""
+    outcome: str | None = None
+    lower: float | None = None
+    upper: float | None = None
+    strict: bool = False
+    choices: tuple[str, ...] = ()
+    shown: bool = True
+
+
+def columns(layout: str, outcomes: Sequence[str] = (NECROMASS, SOC)) -> tuple[Column, ...]:
+    """Return the columns of a layout in the order of the template.
+
+    Parameters
+    ----------
+    layout : str
+        ``comparison``, ``arm`` or ``contrast``.
+    outcomes : sequence of str
+        Pools, in the order of the outcome dimension.
+
+    Raises
+    ------
+    SpecificationError
+        If the layout is unknown or of a later version.
+    """
+    if layout == "comparison":
+        return _comparison(outcomes)
+    if layout == "arm":
+        return _arm(outcomes)
+    if layout == "contrast":
+        return _contrast(outcomes)
+    later = "comes in a later version" if layout == "plot" else "is unknown"
+    raise SpecificationError(f"the layout {layout!r} {later}; use comparison, arm or contrast", "data.layout")
+
+
+def mean_column(layout: str, outcome: str, role: str) -> str:
+    """Return the name of the column that holds the mean of a pool in a control or treated arm."""
+    return outcome if layout == "arm" else f"{outcome}_{role}"
+
+
+def dispersion_column(layout: str, outcome: str, role: str, kind: str) -> str:
+    """Return the name of the column with the SD, SE or CV (`kind`) beside a mean."""
+    return f"{mean_column(layout, outcome, role)}_{kind}"
+
+
+def n_columns(layout: str, outcome: str, role: str) -> tuple[str, str]:
+    """Return the names of the columns with the replicates: the pool's own, which goes first, and the arm's."""
+    return (f"{outcome}_n", "n") if layout == "arm" else (f"{outcome}_n_{role}", f"n_{role}")
+
+
+def contrast_columns(outcomes: Sequence[str], outcome: str) -> tuple[str, str, str]:
+    """Return the names of the log ratio, its variance and the variance of its control's log mean."""
+    if len(outcomes) == 1:
+        return "yi", "vi", "v_control"
+    return f"yi_{outcome}", f"vi_{outcome}", f"v_control_{outcome}"
+
+
+def pair_columns(outcomes: Sequence[str], first: str, second: str) -> tuple[str, str, str]:
+    """Return the names of the covariance, the correlation and the control's covariance of two outcomes."""
+    pair = "" if len(outcomes) == 2 else f"_{first}_{second}"
+    return f"cov{pair}", f"rho{pair}", f"cov_control{pair}"
+
+
+def _comparison(outcomes: Sequence[str]) -> tuple[Column, ...]:
+    measured: list[Column] = []
+    for outcome in outcomes:
+        for i, role in enumerate(ROLES):
+            measured += _mean("comparison", outcome, role, slice(i, i + 1))
+    counts = [_count(f"n_{role}", f"Replicate plots of {_ARMS[role]}.") for role in ROLES]
+    own = [_own_count(f"{o}_n_{role}", o, _ARMS[role]) for o in outcomes for role in ROLES]
+    head = (_STUDY, _CONTROL_ID, replace(_TREATMENT, required=True), _COMPARISON)
+    return tuple(_fill(column, 1) for column in (*head, *measured, *counts, *own, *_CIRCUMSTANCES))
+
+
+def _arm(outcomes: Sequence[str]) -> tuple[Column, ...]:
+    measured: list[Column] = []
+    for outcome in outcomes:
+        measured += _mean("arm", outcome, "", slice(0, 2))
+    own = [_own_count(f"{o}_n", o, _ARMS[""]) for o in outcomes]
+    role = Column(
+        "role",
+        "Whether the row is a control arm or a treated arm.",
+        "choice",
+        ROLES,
+        required=True,
+        blank=False,
+        choices=ROLES,
+    )
+    treatment = replace(
+        _TREATMENT,
+        meaning="What was done to the treated arm, as the paper calls it; a control's cell may stay empty.",
+        examples=("", "compost"),
+        required=True,
+        blank=True,
+    )
+    control = replace(
+        _CONTROL_ID,
+        meaning="Name of the control within its study; the control's row and the rows treated against it share it.",
+        required=True,
+        blank=False,
+    )
+    count = _count("n", f"Replicate plots of {_ARMS['']}.")
+    head = (_STUDY, control, role, treatment, replace(_COMPARISON, meaning=_COMPARISON.meaning + " Treated arms only."))
+    return tuple(_fill(column, 2) for column in (*head, *measured, count, *own, *_CIRCUMSTANCES))
+
+
+def _contrast(outcomes: Sequence[str]) -> tuple[Column, ...]:
+    measured: list[Column] = []
+    controls: list[Column] = []
+    for o in outcomes:
+        yi, vi, v_control = contrast_columns(outcomes, o)
+        cells = _EXAMPLE_CONTRASTS.get(o, ("0.1", "0.01"))
+        several = len(outcomes) > 1
+        measured += [
+            Column(yi, f"Log response ratio of {_pool(o)}, ln(treated/control).", examples=cells[:1], required=True,
+                   blank=several, outcome=o),
+            Column(vi, f"Sampling variance of {yi}.", examples=cells[1:], required=True, blank=several, outcome=o,
+                   lower=0.0, strict=True),
+        ]  # fmt: skip
+        controls.append(
+            Column(v_control, f"Part of {vi} that comes from a shared control: CV²/n of the control.",
+                   examples=("0.004",), outcome=o, lower=0.0, shown=False)
+        )  # fmt: skip
+    for first, second in combinations(outcomes, 2):
+        cov, rho, cov_control = pair_columns(outcomes, first, second)
+        between = f"the log ratios of {_pool(first)} and {_pool(second)}"
+        measured += [
+            Column(rho, f"Sampling correlation of {between}.", examples=("0.5",), lower=-1.0, upper=1.0, strict=True),
+            Column(cov, f"Sampling covariance of {between}; instead of {rho}.", examples=("0.0055",), shown=False),
+        ]
+        shared = f"Part of {cov} that comes from a shared control."
+        controls.append(Column(cov_control, shared, examples=("0.002",), shown=False))
+    ratio = Column(
+        "mcp_efficacy_control", "Necromass/SOC of the control; without it there is no absolute change of the ratio.",
+        examples=("0.46",), unit="fraction", lower=0.0, strict=True, shown=False,
+    )  # fmt: skip
+    head = (_STUDY, replace(_COMPARISON, required=True, blank=False, shown=True), _TREATMENT, _CONTROL_ID)
+    rest = [column for column in _CIRCUMSTANCES if column.name != "rho_within"]
+    return tuple(_fill(column, 1) for column in (*head, *measured, *controls, ratio, *rest))
+
+
+def _mean(layout: str, outcome: str, role: str, rows: slice) -> list[Column]:
+    """Return the column of a mean and those of its SD, SE and CV; `rows` are the arms of the example."""
+    of = f"{_pool(outcome)} in {_ARMS[role]}"
+    examples: tuple[tuple[str, ...], ...] = _EXAMPLES.get(outcome, _ANY_EXAMPLE)
+    names = [dispersion_column(layout, outcome, role, kind) for kind in DISPERSIONS]
+    meanings = (
+        f"Mean of {of}; empty where it was not reported.",
+        f"Standard deviation among plots of {of}.",
+        f"Standard error of the mean of {of}; instead of the SD.",
+        f"Coefficient of variation (SD/mean) of {of}; instead of the SD.",
+    )
+    mean, sd, se, cv = (
+        Column(name, meaning, examples=cells[rows], outcome=outcome, lower=0.0, strict=True, unit=UNIT_OF_POOL)
+        for name, meaning, cells in zip((mean_column(layout, outcome, role), *names), meanings, examples, strict=True)
+    )
+    return [replace(mean, required=True), sd, replace(se, shown=False), replace(cv, unit="fraction", shown=False)]
+
+
+def _count(name: str, meaning: str) -> Column:
+    return Column(name, meaning, examples=("4",), unit="plots", lower=2.0)
+
+
+def _own_count(name: str, outcome: str, arm: str) -> Column:
+    return replace(_count(name, f"Plots of {arm} with {_pool(outcome)}, where they are not all plots."), shown=False)
+
+
+def _pool(outcome: str) -> str:
+    return _POOLS.get(outcome, outcome)
+
+
+def _fill(column: Column, rows: int) -> Column:
+    """Give a column one example per example row: the only one repeated, or empty cells."""
+    cells = column.examples
+    return replace(column, examples=cells if len(cells) == rows else (cells or ("",)) * rows)
+
+
+_STUDY: Final = Column(
+    "study", "Name of the study or paper.", "id", ("Example (delete this row)",), required=True, blank=False
+)
+_CONTROL_ID: Final = Column(
+    "control_id", "Name of the control within its study; rows that share a control carry the same one.", "id", ("CK",)
+)
+_TREATMENT: Final = Column("treatment", "What was done, as the paper calls it.", "text", ("compost",), blank=False)
+_COMPARISON: Final = Column(
+    "comparison", "Name of the comparison within its study, if the treatment does not tell.", "id", ("compost 10 t",),
+    shown=False,
+)  # fmt: skip
+#: Where, when and how deep, for every layout.
+_CIRCUMSTANCES: Final = (
+    Column("rho_within", "Correlation of the pools over the plots of one arm.", examples=("0.5",), lower=-1.0,
+           upper=1.0, strict=True, shown=False),
+    Column("site", "Name of the site within its study.", "id", ("north field",)),
+    Column("latitude", "Latitude, north positive.", examples=("41.5",), unit="decimal degrees", lower=-90.0,
+           upper=90.0),
+    Column("longitude", "Longitude, east positive.", examples=("123.4",), unit="decimal degrees", lower=-180.0,
+           upper=180.0),
+    Column("depth_top", "Top of the sampled layer.", examples=("0",), unit="cm"),
+    Column("depth_bottom", "Bottom of the sampled layer.", examples=("20",), unit="cm"),
+    Column("date", "Date of sampling.", "text", ("2019-09-15",), unit="YYYY-MM-DD"),
+    Column("duration_years", "Years between the start of the treatment and sampling.", examples=("8",), unit="years",
+           lower=0.0),
+    Column("design", "Design of the study, for example paired plots or before-after.", "text", ("randomised blocks",),
+           shown=False),
+)  # fmt: skip

@@ -1,0 +1,148 @@
+"""Which column of a foreign table is meant: names are taken apart into words, and words compared by what they mean."""
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher, get_close_matches
+from typing import Final
+
+import pandas as pd
+import tomli_w
+
+from mcpbayes.specification.structure import Specification
+from mcpbayes.tables.columns import CONTROL, columns, mean_column
+from mcpbayes.vocabulary import NECROMASS, SOC
+
+#: Words met in published tables (the Soil Necromass Database and data supplements) → the word of our column names.
+_MEANINGS: Final = {
+    NECROMASS: ("mnc", "necromass", "mbnc", "mr", "microbialresidue", "residue", "necromassc", "amnc"),
+    SOC: ("soc", "c", "oc", "orgc", "toc", "carbon", "organicc", "soilc"),
+    "control": ("control", "ctl", "ctrl", "ck", "con", "cont", "c0", "untreated", "reference", "before"),
+    "treatment": ("treatment", "treat", "treated", "trt", "tr", "exp", "experimental", "t", "management", "after"),
+    "study": ("study", "paper", "reference", "ref", "author", "publication", "article"),
+    "sd": ("sd", "stdev", "std", "stddev"),
+    "se": ("se", "sem", "stderr"),
+    "cv": ("cv",),
+    "n": ("n", "rep", "reps", "replicates", "replicate", "replication"),
+    "id": ("id", "code"),
+    "site": ("site", "location", "place", "field", "station"),
+    "latitude": ("latitude", "lat"),
+    "longitude": ("longitude", "lon", "long", "lng"),
+    "depth": ("depth", "layer", "lyr"),
+    "top": ("top", "upper", "from", "min"),
+    "bottom": ("bottom", "bot", "lower", "to", "max"),
+    "comparison": ("comparison", "obs", "contrast", "level", "case"),
+    "duration": ("duration", "age", "time"),
+    "years": ("years", "year", "yr", "yrs", "y"),
+    "date": ("date", "sampled"),
+    "role": ("role", "arm", "group"),
+    "yi": ("yi", "lnrr", "rr", "effect", "lrr"),
+    "vi": ("vi", "var", "variance", "v"),
+    "rho": ("rho", "cor", "corr", "r"),
+    "cov": ("cov", "covariance"),
+    "within": ("within",),
+    "design": ("design",),
+}
+_WORDS: Final = {word: meaning for meaning, words in _MEANINGS.items() for word in words}
+#: Words that do not tell one column from another: units, statistics that all columns hold, a database's own prefix.
+_SILENT: Final = frozenset(
+    ("gkg", "mgkg", "mg", "g", "kg", "ugg", "mgg", "percent", "pct", "cm", "number", "no", "mean", "average", "avg")
+    + ("sndb", "the", "of", "in")
+)
+#: Units as they stand in names of columns.
+_UNITS: Final = (
+    ("mg/kg", r"mg[\W_]*kg|ug[\W_]*g"),
+    ("g/kg", r"(?<![a-z])g[\W_]*kg|mg[\W_]*g(?![a-z])"),
+    ("%", r"%|percent|pct"),
+)
+#: Share of common meanings from which one column is guessed, and from which a whole mapping is proposed.
+_ONE: Final = 0.5
+_PROPOSED: Final = 0.7
+
+
+def nearest(name: str, available: Iterable[str]) -> str | None:
+    """Return the existing name that is spelt most alike, or None where none is."""
+    by_case = {candidate.casefold(): candidate for candidate in available}
+    found = get_close_matches(name.casefold(), by_case, n=1, cutoff=0.6)
+    return by_case[found[0]] if found else None
+
+
+def best_guess(canonical: str, available: Sequence[str]) -> str | None:
+    """Return the column of a table that a canonical column might be, or None."""
+    scored = [(_likeness(canonical, name), -i, name) for i, name in enumerate(available)]
+    score, _, name = max(scored, default=(0.0, 0, ""))
+    return name if score >= _ONE else nearest(canonical, available)
+
+
+def column_block(table: pd.DataFrame, model: Specification) -> str:
+    """Return a specification file in TOML with the best guesses for a foreign table; empty where there are none.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `mcpbayes.read_table`.
+    model : Specification
+        What it maps already is kept.
+    """
+    data = model.data
+    located = {c: name for c, name in data.columns.items() if name in table}
+    free = [str(name) for name in table.columns if name not in located.values()]
+    guesses = {c: n for c, n in guess_columns(free, data.layout, data.outcomes).items() if c not in located}
+    if not guesses:
+        return ""
+    mapped = located | guesses
+    means = {o: mapped.get(mean_column(data.layout, o, CONTROL), "") for o in data.outcomes}
+    units = {o: unit for o, name in means.items() if (unit := _unit_in(name))}
+    own = {"data": {"layout": data.layout, "columns": mapped} | ({"units": units} if units else {})}
+    return tomli_w.dumps({"extends": model.family} | own)
+
+
+def guess_columns(
+    available: Sequence[str], layout: str = "comparison", outcomes: Sequence[str] = (NECROMASS, SOC)
+) -> dict[str, str]:
+    """Return guesses for the columns of a layout that a table does not have under their own names.
+
+    Parameters
+    ----------
+    available : sequence of str
+        Names of the table's columns.
+    layout : str
+        ``comparison``, ``arm`` or ``contrast``.
+    outcomes : sequence of str
+        Pools, in the order of the outcome dimension.
+
+    Returns
+    -------
+    dict of str to str
+        Canonical name → column of the table, ready for ``[data.columns]``. No column is given twice; the best matches
+        are settled first.
+    """
+    known = [column.name for column in columns(layout, outcomes)]
+    wanted = [name for name in known if name not in available]
+    free = [name for name in available if name not in known]
+    pairs = [(_likeness(w, name), -i, -j, w, name) for i, w in enumerate(wanted) for j, name in enumerate(free)]
+    guesses: dict[str, str] = {}
+    for score, _, _, canonical, name in sorted(pairs, reverse=True):
+        if score >= _PROPOSED and canonical not in guesses and name not in guesses.values():
+            guesses[canonical] = name
+    return {name: guesses[name] for name in wanted if name in guesses}
+
+
+def _likeness(canonical: str, name: str) -> float:
+    """Return the share of meanings that two names have in common, spelling as the tie-breaker."""
+    ours, theirs = _meanings(canonical), _meanings(name)
+    if not ours & theirs:
+        return 0.0
+    shared = len(ours & theirs) / len(ours | theirs)
+    return shared + 0.01 * SequenceMatcher(None, canonical.casefold(), name.casefold()).ratio()
+
+
+def _meanings(name: str) -> frozenset[str]:
+    """Return the meanings of a name's words; words are split at signs, digits and changes of case."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=^lyr)|(?<=^depth)", " ", name)
+    words = [word for word in re.split(r"[\W_]+", spaced.casefold()) if word and word not in _SILENT]
+    return frozenset(_WORDS.get(word, word) for word in words)
+
+
+def _unit_in(name: str) -> str | None:
+    """Return the unit that stands in the name of a column."""
+    return next((unit for unit, pattern in _UNITS if re.search(pattern, name.casefold())), None)

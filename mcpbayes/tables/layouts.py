@@ -1,0 +1,198 @@
+"""From a layout to comparisons: one row per comparison, with the cells of its control and of its treated arm."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from mcpbayes.errors import Problem
+from mcpbayes.tables.columns import (
+    CONTROL,
+    DISPERSIONS,
+    ROLES,
+    TREATMENT,
+    columns,
+    dispersion_column,
+    mean_column,
+    n_columns,
+)
+from mcpbayes.tables.moderators import moderator_columns
+
+#: Column with the spreadsheet row of the control.
+CONTROL_ROW: Final = "control_row"
+RHO: Final = "rho_within"
+
+
+@dataclass(frozen=True)
+class ArmColumns:
+    """The columns of one pool in one arm: its mean, what its spread is given as, its replicates."""
+
+    mean: str
+    sd: str
+    se: str
+    cv: str
+    own_n: str
+    n: str
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.mean, self.sd, self.se, self.cv, self.own_n, self.n
+
+
+def arm_columns(layout: str, outcome: str, role: str) -> ArmColumns:
+    """Return the columns of a pool in the arm of a role; in the arm layout they are the same for both roles."""
+    sd, se, cv = (dispersion_column(layout, outcome, role, kind) for kind in DISPERSIONS)
+    return ArmColumns(mean_column(layout, outcome, role), sd, se, cv, *n_columns(layout, outcome, role))
+
+
+def arms_of(layout: str, outcomes: Sequence[str]) -> list[ArmColumns]:
+    """Return the columns of every pool and arm that one row of a layout holds."""
+    roles = (TREATMENT,) if layout == "arm" else ROLES
+    return [arm_columns(layout, outcome, role) for outcome in outcomes for role in roles]
+
+
+def rho_column(role: str) -> str:
+    """Return the name, in a frame of comparisons, of the column with ϱ of the arm of a role."""
+    return f"{RHO}_{role}"
+
+
+def comparisons(
+    frame: pd.DataFrame, names: Mapping[str, str], layout: str, outcomes: Sequence[str]
+) -> tuple[pd.DataFrame, dict[str, str], list[Problem]]:
+    """Return one row per comparison, whatever the layout (comparison, arm or contrast).
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Typed cells in canonical columns, moderators included; spreadsheet row as index.
+    names : mapping of str to str
+        Canonical name → the user's.
+    layout : str
+        Layout of the frame.
+    outcomes : sequence of str
+        Pools, in the order of the outcome dimension.
+
+    Returns
+    -------
+    rows : DataFrame
+        All columns of the layout ``comparison`` (or ``contrast``) in catalogue order, those that the table lacks
+        empty, ``rho_within_control`` and ``rho_within_treatment``, ``control_row``, moderators in order of name.
+    names : dict of str to str
+        Name in `rows` → the user's column.
+    problems : list of Problem
+        Arms without partner.
+    """
+    if layout == "arm":
+        rows, names, problems = _paired(frame, names, outcomes)
+    else:
+        rho = {rho_column(role): frame[RHO] for role in ROLES if RHO in frame}
+        rows, problems = frame.assign(**rho, **{CONTROL_ROW: frame.index}), []
+    catalogue = columns("contrast" if layout == "contrast" else "comparison", outcomes)
+    empty = {c.name: np.nan if c.kind == "number" else "" for c in catalogue} | dict.fromkeys(
+        map(rho_column, ROLES), np.nan
+    )
+    absent = {name: value for name, value in empty.items() if name not in rows}
+    ordered = [*empty, CONTROL_ROW, *moderator_columns(rows)]
+    return rows.assign(**absent)[ordered], dict(names), problems
+
+
+def _paired(
+    frame: pd.DataFrame, names: Mapping[str, str], outcomes: Sequence[str]
+) -> tuple[pd.DataFrame, dict[str, str], list[Problem]]:
+    """Return the rows of the arm layout joined with their control's, under the names of the layout comparison."""
+    key = ["study", "control_id"]
+    frame = frame[(frame["study"] != "") & (frame["control_id"] != "")]
+    controls, treated = frame[frame["role"] == CONTROL], frame[frame["role"] == TREATMENT]
+    problems = _partners(frame.drop_duplicates(), names)
+    if "treatment" in frame:
+        nameless = treated.index[treated["treatment"] == ""]
+        if len(nameless):
+            problems.append(
+                Problem(
+                    "empty-treatment",
+                    "the treated arm has no treatment",
+                    rows=tuple(nameless),
+                    column=names["treatment"],
+                    value="",
+                    expected="what was done",
+                    remedy="Fill in the cell.",
+                )
+            )
+    treated = treated[treated.get("treatment", pd.Series("treatment", treated.index)) != ""]
+    first = controls.drop_duplicates(key).assign(**{CONTROL_ROW: lambda rows: rows.index})
+    joined = treated.reset_index(names="row").merge(first, on=key, suffixes=("", " of control")).set_index("row")
+    arm_names = {}
+    rows = pd.DataFrame(
+        {name: joined[name] for name in [*key, CONTROL_ROW, *_given(("treatment", "comparison"), joined)]}
+    )
+    for outcome in outcomes:
+        source = arm_columns("arm", outcome, TREATMENT)
+        for role, suffix in ((CONTROL, " of control"), (TREATMENT, "")):
+            target = arm_columns("comparison", outcome, role)
+            for old, new in zip(source.cells, target.cells, strict=True):
+                if old in frame:
+                    rows[new], arm_names[new] = joined[old + suffix], names[old]
+    if RHO in frame:
+        rows[rho_column(CONTROL)], rows[rho_column(TREATMENT)] = joined[f"{RHO} of control"], joined[RHO]
+    measured = {cell for outcome in outcomes for cell in arm_columns("arm", outcome, TREATMENT).cells}
+    for name in frame.columns.difference([*rows, *measured, "role", RHO]):
+        own = joined[name]
+        rows[name] = own.where(own.notna() & (own != ""), joined[f"{name} of control"])
+    return rows, {**names, **arm_names}, problems
+
+
+def _given(wanted: Sequence[str], frame: pd.DataFrame) -> list[str]:
+    return [name for name in wanted if name in frame]
+
+
+def _partners(frame: pd.DataFrame, names: Mapping[str, str]) -> list[Problem]:
+    """Return errors for controls that are there twice or not at all, a warning for those that nobody is compared to.
+
+    Rows whose role cannot be read may be the control that is looked for.
+    """
+    problems = []
+    controls, treated = frame[frame["role"] == CONTROL], frame[frame["role"] == TREATMENT]
+    key = ["study", "control_id"]
+    ids = [pd.MultiIndex.from_frame(rows[key]) for rows in (controls, treated)]
+    possible = pd.MultiIndex.from_frame(frame.loc[frame["role"] != TREATMENT, key])
+    for (study, control), rows in controls[ids[0].duplicated(keep=False)].groupby(["study", "control_id"]):
+        problems.append(
+            Problem(
+                "two-controls",
+                f"study {study!r} has {len(rows)} control rows of one control_id",
+                rows=tuple(rows.index),
+                column=names["control_id"],
+                value=str(control),
+                expected="one control row per study and control_id",
+                remedy="Give different controls different ids; take out what is there twice.",
+            )
+        )
+    for (study, control), rows in treated[~ids[1].isin(possible)].groupby(["study", "control_id"]):
+        problems.append(
+            Problem(
+                "treatment-without-control",
+                f"study {study!r} has no control row of this control_id",
+                rows=tuple(rows.index),
+                column=names["control_id"],
+                value=str(control),
+                expected="a row with role control, the same study and the same control_id",
+                remedy="Add the control's row, or correct the control_id.",
+            )
+        )
+    alone = controls[~ids[0].isin(ids[1])]
+    if len(alone):
+        problems.append(
+            Problem(
+                "control-without-comparison",
+                f"{len(alone)} of {len(controls)} controls have no treated arm and are left out",
+                "warning",
+                rows=tuple(alone.index),
+                column=names["control_id"],
+                value="; ".join((alone["study"] + ": " + alone["control_id"]).astype(str)),
+                expected="a treated row of the same study and control_id",
+            )
+        )
+    return problems

@@ -1,0 +1,118 @@
+"""Where in the user's table each column stands: the mapping of the specification, and what is absent."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from mcpbayes.errors import Problem
+from mcpbayes.specification.structure import DataSection
+from mcpbayes.tables.columns import ROLES, Column, columns, mean_column
+from mcpbayes.tables.guess import best_guess, nearest
+
+#: A table about one treatment need not name it.
+MAY_BE_ABSENT: Final = frozenset({"treatment"})
+
+
+def locate_columns(
+    available: Sequence[str], data: DataSection, used: Collection[str] = ()
+) -> tuple[dict[str, str], list[Problem]]:
+    """Return where the columns of a layout stand in a table.
+
+    Parameters
+    ----------
+    available : sequence of str
+        Names of the table's columns.
+    data : DataSection
+        The layout and the mapping of names; unlisted names are looked up as they are.
+    used : collection of str
+        Further names that are needed: the formula's moderators.
+
+    Returns
+    -------
+    names : dict of str to str
+        Canonical name → the user's, for the columns that exist, mapped moderators included.
+    problems : list of Problem
+        Mapped and required columns that do not exist, with the nearest name.
+    """
+    known = {column.name: column for column in columns(data.layout, data.outcomes)}
+    names: dict[str, str] = {}
+    problems: list[Problem] = []
+    for canonical, name in data.columns.items():
+        if name in available:
+            names[canonical] = name
+        else:
+            problems.append(_mapped_column_absent(canonical, name, available))
+        if canonical not in known and canonical not in used:
+            problems.append(_mapping_unused(canonical, name, known))
+    for canonical, column in known.items():
+        if canonical in data.columns:
+            continue
+        if canonical in available:
+            names[canonical] = canonical
+        elif column.required and canonical not in MAY_BE_ABSENT:
+            free = [name for name in available if name not in known and name not in data.columns.values()]
+            problems.append(_column_absent(column, free))
+    return names, problems + _means_mapped_twice(names, data)
+
+
+def _mapped_column_absent(canonical: str, name: str, available: Sequence[str]) -> Problem:
+    near = nearest(name, available) or best_guess(canonical, available)
+    advice = (
+        f" The nearest existing column is {near!r}: --set data.columns.{canonical}={_quoted(near)}." if near else ""
+    )
+    return Problem(
+        "mapped-column-absent",
+        f"the table has no column {name!r}, to which {canonical} is mapped",
+        column=name,
+        expected=f"one of the table's columns: {', '.join(available)}",
+        remedy=f"Correct data.columns.{canonical} in the specification.{advice}",
+    )
+
+
+def _mapping_unused(canonical: str, name: str, known: Collection[str]) -> Problem:
+    near = nearest(canonical, known)
+    return Problem(
+        "mapping-unused",
+        f"data.columns.{canonical} is neither a column of this layout nor a moderator in the formula: not used",
+        "warning" if near else "note",
+        column=name,
+        remedy=f"Did you mean {near}?" if near else "Take it out, or use it in the formula.",
+    )
+
+
+def _column_absent(column: Column, free: Sequence[str]) -> Problem:
+    guess = best_guess(column.name, free)
+    remedy = f"Give the table a column {column.name}, or map one of yours: --set data.columns.{column.name}=..."
+    if guess:
+        remedy = f"If it is your column {guess!r}: --set data.columns.{column.name}={_quoted(guess)}."
+    return Problem(
+        "column-absent",
+        f"the table has no column {column.name}",
+        column=column.name,
+        expected=column.meaning[0].lower() + column.meaning[1:].removesuffix("."),
+        remedy=remedy,
+    )
+
+
+def _means_mapped_twice(names: Mapping[str, str], data: DataSection) -> list[Problem]:
+    """Return an error for each column that is to be the mean of two arms or pools at once."""
+    means: dict[str, list[str]] = {}
+    for outcome in data.outcomes:
+        for role in ROLES:
+            canonical = mean_column(data.layout, outcome, role)
+            if canonical in names and canonical not in means.get(names[canonical], ()):
+                means.setdefault(names[canonical], []).append(canonical)
+    return [
+        Problem(
+            "column-mapped-twice",
+            f"the column is mapped to {' and to '.join(canonical)}",
+            column=name,
+            expected="a column of its own for each mean",
+            remedy="Correct [data.columns] in the specification.",
+        )
+        for name, canonical in means.items()
+        if len(canonical) > 1
+    ]
+
+
+def _quoted(name: str) -> str:
+    return name if name.isidentifier() else f"'{name}'"

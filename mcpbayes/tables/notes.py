@@ -1,0 +1,123 @@
+"""What a reader of the result should know about a table that is not wrong: warnings and notes that travel with it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from mcpbayes.errors import Problem
+from mcpbayes.specification.structure import DataSection
+from mcpbayes.tables.columns import CONTROL, TREATMENT
+from mcpbayes.tables.layouts import arm_columns, arms_of
+from mcpbayes.tables.naming import natural_order
+from mcpbayes.vocabulary import SOC
+
+#: Share of the comparisons from which the largest study is named.
+LARGE_SHARE: Final = 0.3
+#: From this many SDs one CV in all of them is no chance.
+ENOUGH_SDS: Final = 5
+#: Median CV below which SDs are taken for SEs: field plots vary by 10 to 20 per cent, in either pool.
+SMALL_CV: Final = 0.03
+
+
+def identical_soc(rows: pd.DataFrame, names: Mapping[str, str], outcomes: Sequence[str]) -> list[Problem]:
+    """Return a warning for comparisons whose arms have the same SOC: a site's value may have been copied."""
+    if SOC not in outcomes:
+        return []
+    control, treated = (arm_columns("comparison", SOC, role).mean for role in (CONTROL, TREATMENT))
+    same = rows.index[rows[control] == rows[treated]]
+    if same.empty:
+        return []
+    return [
+        Problem(
+            "identical-soc",
+            f"SOC is the same in both arms of {len(same)} of {len(rows)} comparisons",
+            "warning",
+            rows=tuple(same),
+            column=", ".join(dict.fromkeys((names[control], names[treated]))),
+            expected="SOC measured in each arm",
+            remedy="If one value of the site was copied into both arms, leave the treated arm's cell empty.",
+        )
+    ]
+
+
+def dispersion_notes(frame: pd.DataFrame, data: DataSection) -> list[Problem]:
+    """Return warnings for a table without SDs, with one CV throughout, or with SDs so small that they may be SEs."""
+    found = []
+    for arm in arms_of(data.layout, data.outcomes):
+        given = frame.reindex(columns=[arm.mean, arm.sd, arm.se, arm.cv])
+        cvs = given[[arm.sd, arm.se]].div(given[arm.mean], axis=0).assign(cv=given[arm.cv])
+        found.append(cvs.set_axis(["sd", "se", "cv"], axis=1))
+    cv = pd.concat(found)
+    if cv.isna().all(axis=None):
+        message = (
+            "there is no SD, SE or CV in the table: the split between sampling error and heterogeneity is assumed, by "
+            "data.defaults.cv and data.defaults.n"
+        )
+        return [Problem("no-sd", message, "warning", remedy="Add what the papers report; rows may stay empty.")]
+    problems = []
+    given_cv = cv["cv"].fillna(cv["sd"]).dropna()
+    if len(given_cv) >= ENOUGH_SDS and np.ptp(given_cv) < 1e-6 * given_cv.max():
+        problems.append(
+            Problem(
+                "constant-cv",
+                f"all {len(given_cv)} SDs are {given_cv.iloc[0]:.3g} times their mean: they look assumed, not measured",
+                "warning",
+                remedy="Leave assumed SDs empty; data.defaults.cv is used and counted.",
+            )
+        )
+    sds = cv["sd"].dropna()
+    if len(sds) >= ENOUGH_SDS and sds.median() < SMALL_CV:
+        problems.append(
+            Problem(
+                "sd-may-be-se",
+                f"half of the SDs are below {100 * SMALL_CV:g} % of their mean, less than field plots vary",
+                "warning",
+                remedy="If they are standard errors, put them into the columns *_se.",
+            )
+        )
+    return problems
+
+
+def spelling_variants(treatment: pd.Series, kind: pd.Series) -> list[Problem]:
+    """Return a warning for treatments that differ in capitals, spaces or signs only, or in the order of their parts."""
+    kind_of = dict(zip(treatment, kind, strict=True))
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for spelling in natural_order(kind_of):
+        parts = re.split(r"[;,+&/×]| x | and ", spelling.casefold())
+        key = tuple(sorted(re.sub(r"[\W_]+", "", part) for part in parts))
+        alike.setdefault(key, []).append(spelling)
+    return [
+        Problem(
+            "spelling-variants",
+            "these treatments differ in spelling only, but count as different kinds",
+            "warning",
+            value=" / ".join(spellings),
+            remedy="If they are one kind, name it in [data.kinds].",
+        )
+        for spellings in alike.values()
+        if len({kind_of[spelling] for spelling in spellings}) > 1
+    ]
+
+
+def study_notes(study: pd.Series) -> list[Problem]:
+    """Return what follows from how comparisons are spread over studies; `study` has one entry per comparison."""
+    counts = study.value_counts()
+    problems = []
+    if counts.max() == 1 and len(counts) > 1:
+        message = (
+            "every study holds one comparison, so heterogeneity between studies and between comparisons cannot be told "
+            "apart: their sum is estimated, the split comes from the priors"
+        )
+        problems.append(Problem("levels-confounded", message, "warning"))
+    if len(counts) == 1:
+        message = "there is one study only: heterogeneity between studies comes from its prior"
+        problems.append(Problem("one-study", message, "warning"))
+    elif counts.max() > LARGE_SHARE * len(study):
+        largest = natural_order(counts.index[counts == counts.max()])[0]
+        share = counts.max() / len(study)
+        message = f"one study holds {counts.max()} of {len(study)} comparisons ({100 * share:.0f} %)"
+        problems.append(Problem("largest-study", message, "note", value=str(largest)))
+    return problems

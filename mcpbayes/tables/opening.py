@@ -1,0 +1,101 @@
+"""The first look at a table: columns are found, cells become numbers, pools come into g/kg."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mcpbayes.errors import Problem, SpecificationError
+from mcpbayes.measurement.units import factor_to_g_per_kg
+from mcpbayes.specification.formula import parse
+from mcpbayes.specification.structure import DataSection, Specification
+from mcpbayes.tables.columns import UNIT_OF_POOL, Column, columns
+from mcpbayes.tables.locating import MAY_BE_ABSENT, locate_columns
+from mcpbayes.tables.moderators import read_moderators
+from mcpbayes.tables.schema import bad_rows, read_cells
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A table whose columns have been found.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        Cells as typed, under the user's names; spreadsheet row as index.
+    frame : DataFrame
+        Cells as numbers and texts under canonical names, moderators under ``moderator_<name>``; bad cells are empty.
+    names : mapping of str to str
+        Canonical name → the user's.
+    factors : mapping of outcome to float
+        What turned each pool into g/kg; a pool in an unknown unit is absent.
+    complete : bool
+        Whether all required columns are there.
+    """
+
+    raw: pd.DataFrame
+    frame: pd.DataFrame
+    names: Mapping[str, str]
+    factors: Mapping[str, float]
+    complete: bool
+
+
+def open_table(raw: pd.DataFrame, model: Specification) -> tuple[Opened, list[Problem]]:
+    """Return the cells of a table, and every bad column and cell.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        From `mcpbayes.tables.reading.read_table` or `as_table`.
+    model : Specification
+        Layout, names and units of columns, formula.
+    """
+    data, moderators = model.data, parse(model.moderators.formula)
+    known = columns(data.layout, data.outcomes)
+    names, problems = locate_columns(list(raw.columns), data, moderators)
+    frame, bad = read_cells(raw, names, known)
+    factors, bad_units = _factors(data)
+    # a moderator whose mapped column is absent has been reported
+    wanted = [name for name in moderators if name in names or name not in data.columns]
+    extra, bad_moderators = read_moderators(raw, names, wanted, frame)
+    problems += [*bad, *bad_units, *bad_moderators]
+    if raw.empty:
+        problems.append(Problem("empty-table", "the table has no rows", remedy="Add one row per comparison."))
+    frame = _without_bad_cells(_in_g_per_kg(frame, known, factors), names, problems).join(extra)
+    complete = all(c.name in names for c in known if c.required and c.name not in MAY_BE_ABSENT)
+    return Opened(raw, frame, names, factors, complete), problems
+
+
+def _factors(data: DataSection) -> tuple[dict[str, float], list[Problem]]:
+    """Return what turns each pool's unit into g/kg."""
+    factors: dict[str, float] = {}
+    problems = []
+    if data.layout == "contrast":
+        return factors, []
+    for outcome in data.outcomes:
+        try:
+            factors[outcome] = factor_to_g_per_kg(data.units.get(outcome, "g/kg"))
+        except SpecificationError as unknown:
+            problems.append(Problem("unknown-unit", str(unknown), value=data.units[outcome]))
+    problems += [
+        Problem("unit-unused", f"data.units.{stem} is of no analysed pool", "warning", value=unit)
+        for stem, unit in data.units.items()
+        if stem not in data.outcomes
+    ]
+    return factors, problems
+
+
+def _in_g_per_kg(frame: pd.DataFrame, known: Sequence[Column], factors: Mapping[str, float]) -> pd.DataFrame:
+    measured = [column for column in known if column.unit == UNIT_OF_POOL and column.name in frame]
+    return frame.assign(**{c.name: frame[c.name] * factors.get(c.outcome or "", 1.0) for c in measured})
+
+
+def _without_bad_cells(frame: pd.DataFrame, names: Mapping[str, str], problems: Sequence[Problem]) -> pd.DataFrame:
+    """Return the frame with bad numbers emptied, so that what follows from them is not reported again."""
+    kept = {}
+    for column in frame:
+        if pd.api.types.is_numeric_dtype(frame[column]):
+            bad = frame.index.isin(bad_rows(problems, names[str(column)]))
+            kept[str(column)] = frame[column].where(~bad, np.nan)
+    return frame.assign(**kept)
