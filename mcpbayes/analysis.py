@@ -1,5 +1,6 @@
 """The road from a table to results in twenty lines; read this first."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -8,15 +9,13 @@ import xarray as xr
 
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.scenarios import classify
+from mcpbayes.estimands.tree import apply_settings
 from mcpbayes.evidence.diagnostics import judge
 from mcpbayes.inference.engine import fit
-from mcpbayes.specification.loading import from_toml, load_model, to_toml, with_settings
+from mcpbayes.specification.loading import from_toml, load_model
 from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.arms import prepare
 from mcpbayes.vocabulary import NECROMASS, SOC
-
-#: Sections of a specification that can be applied to a saved result without sampling again.
-REAPPLICABLE = ("delta_mcp", "scenarios", "summary")
 
 
 def analyse(
@@ -80,16 +79,10 @@ def reapply(result: xr.DataTree, settings: Sequence[str] | Mapping[str, object])
     SpecificationError
         For any key that would need another fit.
     """
-    model = with_settings(from_toml(result.attrs["specification"]), settings, only=REAPPLICABLE)
-    at = delta_mcp_points(result)
-    renewed = result.copy()
-    renewed.attrs = result.attrs | {"specification": to_toml(model)}
-    return judge(estimate(renewed, at))
+    return judge(estimate(apply_settings(result, settings), points_of(result)))
 
 
-def delta_mcp_points(result: xr.DataTree) -> Mapping[str, Sequence[object]]:
+def points_of(result: xr.DataTree) -> Mapping[str, Sequence[object]]:
     """Return the ``at`` that the result was evaluated with."""
-    import json
-
     points: Mapping[str, Sequence[object]] = json.loads(result["delta_mcp"].attrs.get("at", "{}"))
     return points

@@ -61,9 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app(arguments, prog_name="mcpbayes", standalone_mode=False)
+        code = app(arguments, prog_name="mcpbayes", standalone_mode=False, obj=shlex.join(["mcpbayes", *arguments]))
     except typer.TyperException as error:
-        error.show()
+        print(f"mcpbayes: {error.format_message()} (mcpbayes --help shows the commands)", file=sys.stderr)
         return USAGE
     except McpbayesError as error:
         print(f"mcpbayes: {error}", file=sys.stderr)
@@ -97,6 +97,7 @@ def _root(
 
 @app.command()
 def demo(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("mcpbayes-demo"),
     seed: Seed = 1,
     overwrite: Overwrite = False,
@@ -107,7 +108,7 @@ def demo(
 
     _require_free(out, overwrite)
     print(f"The example table is simulated: no field measured these numbers ({example_path().name}).")
-    return _analyse(read_example(), load_model("arm-based"), out, seed=seed, overwrite=overwrite)
+    return _analyse(read_example(), load_model("arm-based"), out, seed=seed, overwrite=overwrite, command=context.obj)
 
 
 @app.command()
@@ -233,6 +234,7 @@ def _print_problems(problems: Sequence[Problem]) -> None:
 
 @app.command()
 def run(
+    context: typer.Context,
     table: Table,
     out: Annotated[Path, typer.Option(help="Folder of the results.")],
     model: Model = "arm-based",
@@ -256,7 +258,15 @@ def run(
     frame = _read(table, sheet, specification)
     points = _points(at or [])
     return _analyse(
-        frame, specification, out, seed=seed, at=points, with_report=not no_report, overwrite=overwrite, source=table
+        frame,
+        specification,
+        out,
+        seed=seed,
+        at=points,
+        with_report=not no_report,
+        overwrite=overwrite,
+        source=table,
+        command=context.obj,
     )
 
 
@@ -298,21 +308,22 @@ def _analyse(
     out: Path,
     *,
     seed: int,
+    command: str,
     at: dict[str, list[object]] | None = None,
     with_report: bool = True,
     overwrite: bool = False,
     source: Path | None = None,
 ) -> int:
     from mcpbayes.analysis import analyse
+    from mcpbayes.estimands.tree import with_groups
     from mcpbayes.output.folder import write_folder
 
     def progress(message: str) -> None:
         print(f"mcpbayes: {message}", file=sys.stderr)
 
     print(f"seed {seed}")
-    result = analyse(frame, specification, seed=seed, at=at, report=progress)
+    result = with_groups(analyse(frame, specification, seed=seed, at=at, report=progress), {}, command=command)
     progress("writing results")
-    command = shlex.join(["mcpbayes", *sys.argv[1:]])
     inputs = [source] if source is not None else []
     write_folder(result, out, report=with_report, overwrite=overwrite, command=command, inputs=inputs)
     return _conclude(result, out, with_report)
@@ -340,6 +351,7 @@ def _conclude(result: "xr.DataTree", out: Path, with_report: bool) -> int:
 
 @app.command()
 def report(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder written by mcpbayes run.", metavar="DIR")],
     settings: Settings = None,
 ) -> int:
@@ -350,7 +362,8 @@ def report(
     result = load(folder / "result.nc")
     if settings:
         result = reapply(result, settings)
-    command = shlex.join(["mcpbayes", *sys.argv[1:]])
+    # The call that sampled stays on record beside the one that wrote the folder anew.
+    command = " ; ".join(call for call in (result.attrs.get("command"), context.obj) if call)
     write_folder(result, folder, overwrite=True, command=command)
     return _conclude(result, folder, True)
 

@@ -59,4 +59,4 @@ def sample(
 
 
 def _is_public(name: str) -> bool:
-    return "_partial_" not in name
+    return "_partial_" not in name and not name.endswith("_standard")

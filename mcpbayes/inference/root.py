@@ -170,7 +170,7 @@ def log_restricted(tree: Hierarchy, covariances: Covariances) -> Array:
     seen = tree.observed[tree.arm]
     rows = [tree.design[seen[:, k]] for k in range(size)]
     constant = 0.5 * sum(np.linalg.slogdet(x.T @ x)[1] for x in rows)
-    return log_marginal(tree, covariances, flat) + constant
+    return np.asarray(log_marginal(tree, covariances, flat) + constant)
 
 
 def draw_root(

@@ -185,8 +185,14 @@ def _dataset(
         "level_kind": on_kind,
         "level_site": on_site,
         "control_rule": rule,
+        "simulated": int(_is_simulated(opened.raw)),
     }
     return dataset.merge(part).assign_attrs(attrs | part.attrs), problems + new
+
+
+def _is_simulated(raw: pd.DataFrame) -> bool:
+    """Say whether a column ``simulated`` marks any row, as in the tables of `mcpbayes.simulate`."""
+    return "simulated" in raw and bool(raw["simulated"].str.lower().isin(["yes", "true", "1"]).any())
 
 
 _SEVERITIES = ("error", "warning", "note")

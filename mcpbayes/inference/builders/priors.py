@@ -23,7 +23,7 @@ def standard_deviations(name: str, prior: Prior, outcomes: Sequence[str]) -> Ten
 
     match prior.distribution:
         case "half_normal":
-            return pm.HalfNormal(name, sigma=numbers("sd"), dims="outcome")
+            return pm.Deterministic(name, numbers("sd") * _half_normal_quantile(name), dims="outcome")
         case "half_student_t":
             return pm.HalfStudentT(name, nu=numbers("df"), sigma=numbers("scale"), dims="outcome")
         case "lognormal":
@@ -31,6 +31,16 @@ def standard_deviations(name: str, prior: Prior, outcomes: Sequence[str]) -> Ten
         case "fixed":
             return pm.Deterministic(name, pt.as_tensor(numbers("value")), dims="outcome")
     raise SpecificationError(f"{prior.distribution} is not a prior for standard deviations", f"priors.{name}")
+
+
+def _half_normal_quantile(name: str) -> Tensor:
+    """Add a standard normal and return the half-normal value at the same quantile.
+
+    On the scale of the prior's quantiles a τ near zero is an ordinary normal tail; on the logarithmic scale it is a
+    long flat one in which chains get lost.
+    """
+    standard = pm.Normal(f"{name}_standard", dims="outcome")
+    return np.sqrt(2) * pt.erfinv(0.5 * pt.erfc(-standard / np.sqrt(2)))
 
 
 def correlation_factor(name: str, prior: Prior, outcomes: Sequence[str]) -> list[list[Tensor]]:
