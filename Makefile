@@ -7,12 +7,13 @@ RUN := $(VENV)/bin/
 CANDIDATES := $(PYTHON) python3 python3.13 python3.12 python
 CHECK := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))
 
-.PHONY: demo test lint lock clean help
+.PHONY: demo test lint notebooks lock clean help
 
 help:
 	@echo "make demo   the example table through everything (into out/demo)"
 	@echo "make test   the test suite"
 	@echo "make lint   formatting, linters, strict types"
+	@echo "make notebooks  run the notebooks and keep their output"
 	@echo "make lock   write constraints.txt anew from pyproject.toml"
 
 demo: $(STAMP)
@@ -25,6 +26,9 @@ lint: $(STAMP)
 	$(RUN)ruff format --check .
 	$(RUN)ruff check .
 	$(RUN)mypy
+
+notebooks: $(STAMP)
+	$(RUN)jupyter-execute --inplace notebooks/*.ipynb
 
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.12 --generate-hashes --no-header -o constraints.txt

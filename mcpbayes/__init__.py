@@ -35,6 +35,7 @@ _HOMES: Final = {
     "delta_mcp": "mcpbayes.estimands.change",
     "classify": "mcpbayes.estimands.scenarios",
     "decide": "mcpbayes.estimands.decision",
+    "sentence": "mcpbayes.estimands.decision",
     "diagnose": "mcpbayes.evidence.diagnostics",
     "summarise": "mcpbayes.output.summary",
     "scenario_table": "mcpbayes.output.summary",

@@ -68,15 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except McpbayesError as error:
         print(f"mcpbayes: {error}", file=sys.stderr)
         return USAGE
-    except KeyboardInterrupt:
-        print("\nmcpbayes: interrupted; nothing was written", file=sys.stderr)
-        return INTERRUPTED
     except Exception:
         traceback.print_exc()
         print(
             f"\nmcpbayes {__version__}: this is a bug of ours; please report it with the lines above", file=sys.stderr
         )
         return BUG
+    if code == INTERRUPTED:  # Typer turns Ctrl-C into this code
+        print("\nmcpbayes: interrupted; nothing was written", file=sys.stderr)
     return code if isinstance(code, int) else DONE
 
 

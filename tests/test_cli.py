@@ -1,0 +1,155 @@
+"""Exit codes and messages of the command line; what needs sampling is in test_end_to_end.py."""
+
+import json
+
+import pandas as pd
+import pytest
+from fakes import fake_result
+
+import mcpbayes as mb
+from mcpbayes.cli import main
+
+
+@pytest.fixture
+def table(tmp_path):
+    frame, _ = mb.simulate(studies=4, seed=1)
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    return tmp_path / "table.csv"
+
+
+def test_version_and_help(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"mcpbayes {mb.__version__}"
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    for command in ("demo", "template", "models", "simulate", "check", "run", "report"):
+        assert command in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nonsense"], "No such command"),
+        (["run"], "TABLE"),
+        (["run", "{table}", "--out", "{out}", "--seed", "-1"], "seed"),
+        (["run", "{table}", "--out", "{out}", "--engine", "collapsed"], "not part of this version"),
+        (["run", "{table}", "--out", "{out}", "--engine", "stan"], "sampling.engine"),
+        (["run", "{table}", "--out", "{out}", "--set", "scenarios.tolerence_percent.soc=3"], "tolerance_percent"),
+        (["run", "{table}", "--out", "{out}", "--at", "duration_years"], "MODERATOR=VALUE"),
+        (["run", "{table}", "--out", "{table}"], "is a file"),
+        (["run", "missing.csv", "--out", "{out}"], "missing.csv"),
+        (["run", "{table}", "--out", "{out}", "--model", "arm-bsed"], "arm-based"),
+        (["models", "arm"], "arm-based"),
+        (["report", "{out}"], "result.nc"),
+        (["simulate", "--out", "{out}", "--effect", "0.3"], "two numbers"),
+    ],
+)
+def test_usage_errors_exit_2_with_one_message(arguments, message, table, tmp_path, capsys):
+    filled = [a.format(table=table, out=tmp_path / "out") for a in arguments]
+    assert main(filled) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_contents_is_refused_before_any_work(table, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/notes.txt").write_text("mine")
+    assert main(["run", str(table), "--out", str(tmp_path / "out")]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_bug_is_exit_1_with_traceback_and_please_report(monkeypatch, capsys):
+    def broken() -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("mcpbayes.specification.catalogue.list_models", broken)
+    assert main(["models"]) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" in error and "boom" in error and "please report" in error
+
+
+def test_interruption_is_exit_130(monkeypatch, capsys):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mcpbayes.specification.catalogue.list_models", interrupted)
+    assert main(["models"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_failed_diagnostics_are_exit_3_and_everything_is_saved(monkeypatch, table, tmp_path, capsys):
+    """The fit is faked with one divergence."""
+
+    def fit(arms, model, *, seed, report):
+        result = fake_result()
+        result["sample_stats"]["diverging"][0, 0] = True
+        return result
+
+    monkeypatch.setattr("mcpbayes.analysis.fit", fit)
+    assert main(["run", str(table), "--out", str(tmp_path / "out"), "--no-report"]) == 3
+    captured = capsys.readouterr()
+    assert "divergen" in captured.out and "diagnostics failed" in captured.err
+    assert "nothing can be claimed" in captured.out
+    saved = mb.load(tmp_path / "out/result.nc")
+    assert saved.attrs["status"] == "failed"
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["status"] == "failed"
+
+
+def test_check_reports_json_and_strictness(table, tmp_path, capsys):
+    assert main(["check", str(table)]) == 0
+    assert "0 errors" in capsys.readouterr().out
+    frame = pd.read_csv(table)
+    bare = frame.drop(columns=[name for name in frame if name.endswith("_sd")])
+    bare.to_csv(tmp_path / "bare.csv", index=False)
+    assert main(["check", str(tmp_path / "bare.csv")]) == 0
+    capsys.readouterr()
+    assert main(["check", str(tmp_path / "bare.csv"), "--strict", "--json"]) == 2
+    assert "no-sd" in {problem["check"] for problem in json.loads(capsys.readouterr().out)}
+
+
+def test_check_ends_with_guesses_for_foreign_columns(table, tmp_path, capsys):
+    renamed = pd.read_csv(table).rename(columns={"soc_control": "SOC_CK", "soc_treatment": "SOC_T"})
+    renamed.to_csv(tmp_path / "foreign.csv", index=False)
+    assert main(["check", str(tmp_path / "foreign.csv")]) == 2
+    assert "[data.columns]" in capsys.readouterr().out
+
+
+def test_simulate_writes_table_and_truth_once(tmp_path, capsys):
+    arguments = ["simulate", "--out", str(tmp_path / "s.csv"), "--studies", "3", "--seed", "2", "--kinds", "a, b"]
+    assert main(arguments) == 0
+    truth = json.loads((tmp_path / "s.truth.json").read_text())
+    assert truth["kinds"] == ["a", "b"] and len(truth["rows"]) == len(pd.read_csv(tmp_path / "s.csv"))
+    assert main(arguments) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("layout", "options"),
+    [
+        ("comparison", []),
+        ("arm", ["--set", "data.layout=arm"]),
+        ("contrast", ["--model", "contrast-based"]),
+    ],
+)
+def test_templates_pass_their_own_check(layout, options, tmp_path, capsys):
+    path = tmp_path / f"{layout}.xlsx"
+    assert main(["template", "--layout", layout, "--out", str(path)]) == 0
+    assert main(["check", str(path), *options]) == 0, capsys.readouterr().out
+
+
+def test_models_lists_and_shows_cards(capsys):
+    assert main(["models"]) == 0
+    assert "contrast-based" in capsys.readouterr().out
+    assert main(["models", "arm-based"]) == 0
+    assert "When not to use" in capsys.readouterr().out
+
+
+def test_the_example_table_is_what_its_command_makes(tmp_path):
+    """The command stands in CONTRIBUTING.md."""
+    from mcpbayes.tables.example import example_path
+
+    arguments = "--studies 18 --seed 2688 --effect 0.18,0.16 --tau-study 0.10,0.08 --tau-comparison 0.08,0.06"
+    more = ["--tau-kind", "0.18,0.08", "--missing-sd", "0.15", "--kinds", "manure,straw return,biochar"]
+    assert main(["simulate", "--out", str(tmp_path / "example.csv"), *arguments.split(), *more]) == 0
+    assert (tmp_path / "example.csv").read_bytes() == example_path().read_bytes()
