@@ -9,6 +9,7 @@ from mcpbayes import vocabulary as words
 from mcpbayes.streams import generator
 
 NO_REFERENCE = "contrast data hold no control means; give delta_mcp.reference"
+NO_STUDY_RATIO = "contrast data hold no control means, from which r0 of a study would come"
 NO_RATIO_COLUMN = "contrast data hold no control means; give the column mcp_efficacy_control"
 NO_COMPLETE_CONTROL = "no control reports both pools; give delta_mcp.reference"
 NO_COMPLETE_CONTROL_IN_STUDY = "no control of this study reports both pools"
@@ -100,7 +101,7 @@ def _population(found: Controls | None, level: str, seed: int) -> Ratio:
 def _studies(found: Controls | None, names: np.ndarray) -> dict[str, Ratio]:
     ratios: dict[str, Ratio] = {}
     for name in names:
-        ratios[str(name)] = NO_REFERENCE
+        ratios[str(name)] = NO_STUDY_RATIO
         if found is not None:
             members = (found.study == name) & (found.missing == "")
             mean = np.exp(np.log(found.ratio[..., members]).mean(axis=-1)) if members.any() else None

@@ -7,7 +7,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.baselines import control_ratios
-from mcpbayes.estimands.effects import average_change, effect_draws
+from mcpbayes.estimands.effects import effect_draws, typical_change
 from mcpbayes.estimands.heterogeneity import total_covariance
 from mcpbayes.estimands.targets import At, targets
 from mcpbayes.estimands.tree import Settings, apply_settings, group, specification, with_groups
@@ -115,7 +115,7 @@ def delta_mcp(result: xr.DataTree, at: At | None = None, settings: Settings = ()
     asked = targets(data, posterior, points)
     theta = effect_draws(data, posterior, asked, result.attrs["seed"])
     typical = asked["level"].values == words.MEAN
-    average = average_change(theta[:, :, typical], total_covariance(posterior))
+    average = typical_change(posterior, asked.isel(target=typical), total_covariance(posterior))
     dataset = xr.Dataset(
         {
             "effect": ((*_DRAWS, "target", "outcome"), theta, {"units": "log response ratio"}),

@@ -12,7 +12,7 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.claims import Claim, union_claims
 from mcpbayes.estimands.monte_carlo import interval
-from mcpbayes.estimands.targets import KIND, POPULATION, target_name
+from mcpbayes.estimands.targets import KIND, POPULATION, kind_of_target, target_name
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.wording import decimals_of, interval_name, number_text, probability_text
 from mcpbayes.specification.fields import unknown
@@ -142,11 +142,11 @@ def _headlines(names: list[str], level: str) -> list[str]:
 
 def _studies(data: xr.Dataset, name: str) -> int | None:
     """Return in how many studies a kind was seen; None for a target that is not one kind."""
-    for kind in data["kind"].values.astype(str):
-        if name == f"{KIND}={kind}" or name.startswith(f"{KIND}={kind}, "):
-            seen = data["kind_of_comparison"].values.astype(str) == kind
-            return len(set(data["study_of_comparison"].values[seen].astype(str)))
-    return None
+    kind = kind_of_target(name, data["kind"].values.astype(str))
+    if kind is None:
+        return None
+    seen = data["kind_of_comparison"].values.astype(str) == kind
+    return len(set(data["study_of_comparison"].values[seen].astype(str)))
 
 
 def _estimate(draws: xr.Dataset, spec: Specification) -> Estimate:

@@ -77,13 +77,17 @@ def fresh_effects(
     return np.asarray(theta + np.take_along_axis(kind, chosen[..., None, None], axis=2)[:, :, 0])
 
 
-def average_change(theta: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Return the relative change averaged over comparisons, exp(θ + ½ diag Σ_total) − 1.
+def average_change(fixed: np.ndarray, weight: np.ndarray, kind: np.ndarray | None, sigma: np.ndarray) -> np.ndarray:
+    """Return the relative change averaged over comparisons, Σ_k weight_k exp(B'x + κ_k + ½ diag Σ_total) − 1.
 
     Parameters
     ----------
-    theta : ndarray, shape (chain, draw, T, K)
-        Typical effects, log scale.
+    fixed : ndarray, shape (chain, draw, T, K)
+        B'x, log scale.
+    weight : ndarray, shape (T, kind)
+        Weights of the kinds of treatment.
+    kind : ndarray, shape (chain, draw, kind, K), or None
+        κ; None where that level is off.
     sigma : ndarray, shape (chain, draw, K, K)
         Σ_total of each draw.
 
@@ -93,7 +97,19 @@ def average_change(theta: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         Fractions; carbon budgets need this mean, not the median exp(θ) − 1.
     """
     variance = np.diagonal(sigma, axis1=-2, axis2=-1)[:, :, None, :]
-    return np.expm1(theta + variance / 2)
+    factor = np.exp(fixed + variance / 2)
+    if kind is not None:
+        factor = factor * np.einsum("tj,cdjk->cdtk", weight, np.exp(kind))
+    return factor - 1.0
+
+
+def typical_change(posterior: xr.Dataset, targets: xr.Dataset, sigma: np.ndarray) -> np.ndarray:
+    """Return `average_change` of targets of the level mean, shape (chain, draw, target, outcome)."""
+    beta = _draws(posterior, "beta", "coefficient")
+    if beta is None:
+        raise ValueError("a posterior holds beta")
+    fixed = np.einsum("tp,cdpk->cdtk", targets["row"].values, beta)
+    return average_change(fixed, targets["kind_weight"].values, _draws(posterior, "kind_effect", "kind"), sigma)
 
 
 def _draws(posterior: xr.Dataset, name: str, dim: str) -> np.ndarray | None:

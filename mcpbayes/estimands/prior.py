@@ -13,7 +13,7 @@ from mcpbayes.specification.priors import prior_of_coefficient, sample, sample_c
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
 
-#: Prior draws; the error of a prior probability is at most 0.0035.
+#: Prior draws; the standard error of a prior probability is at most 0.0035.
 SIZE: Final = 20_000
 
 _POOLS: Final = (words.NECROMASS, words.SOC)

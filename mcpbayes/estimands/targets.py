@@ -1,6 +1,6 @@
 """Which effects are asked for: the targets of a result, each with its design row and weights of treatment kinds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final
 
@@ -24,6 +24,15 @@ POPULATION: Final = (words.MEAN, words.NEW)
 def target_name(level: str, name: str) -> str:
     """Return the coordinate of a target on dim ``target``."""
     return f"{level}: {name}"
+
+
+def kind_of_target(name: str, kinds: Iterable[str]) -> str | None:
+    """Return the kind that a target's name speaks of; None where it speaks of none or of their average.
+
+    The longest kind that fits, since one kind's name may begin with another's ("N" and "N, P").
+    """
+    fits = [kind for kind in kinds if name == f"{KIND}={kind}" or name.startswith(f"{KIND}={kind}, ")]
+    return max(fits, key=len, default=None)
 
 
 def kinds_of(posterior: xr.Dataset) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
 from mcpbayes.inference import small_matrices as small
 from mcpbayes.inference.back_sampling import draw_below
+from mcpbayes.inference.estimable import require_estimable
 from mcpbayes.inference.hierarchy import Covariances
 from mcpbayes.inference.root import coefficient_prior, draw_root
 from mcpbayes.inference.small_matrices import Array
@@ -61,7 +62,8 @@ def fit(
     Raises
     ------
     SpecificationError
-        When the engine asked for does not exist in this version, or a prior is not one that it takes.
+        When the engine asked for does not exist in this version, a prior is not one that it takes, or the table does
+        not determine the coefficients (see `estimable.require_estimable`).
 
     Notes
     -----
@@ -74,6 +76,7 @@ def fit(
             "the collapsed engine is not part of this version; use 'nuts', or 'auto', which takes the best there is",
             "sampling.engine",
         )
+    require_estimable(arms, model, build_hierarchy(arms))
     from mcpbayes.inference.nuts import sample  # brings PyMC
 
     posterior, sample_stats = sample(arms, model, seed, report)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import nutpie
+import pymc as pm
 import xarray as xr
 
 from mcpbayes.inference.builders.gaussian import build_model
@@ -34,7 +35,10 @@ def sample(
     """
     if report is not None:
         report(COMPILING)
-    compiled = nutpie.compile_pymc_model(build_model(data, model))
+    built = build_model(data, model)
+    if not built.free_RVs:
+        return _constants(built, model)
+    compiled = nutpie.compile_pymc_model(built)
     if report is not None:
         report(f"sampling {model.sampling.chains} chains of {model.sampling.draws} draws")
     tree = nutpie.sample(
@@ -56,6 +60,19 @@ def sample(
     ]
     # Clock times among the attributes would make equal results differ.
     return posterior[public].drop_attrs(), stats[numeric].drop_attrs()
+
+
+def _constants(built: pm.Model, model: Specification) -> tuple[xr.Dataset, xr.Dataset]:
+    """Return draws of a model whose standard deviations and correlations are all fixed: nothing is left to sample."""
+    lead = {"chain": np.arange(model.sampling.chains), "draw": np.arange(model.sampling.draws)}
+    size = tuple(len(values) for values in lead.values())
+    variables, coords = {}, dict(lead)
+    for variable in built.deterministics:
+        value, dims = np.asarray(variable.eval()), built.named_vars_to_dims[variable.name]
+        variables[variable.name] = ((*lead, *dims), np.broadcast_to(value, (*size, *value.shape)).copy())
+        coords |= {dim: np.asarray(built.coords[dim]) for dim in dims}
+    stats = {"diverging": (tuple(lead), np.zeros(size, dtype=bool))}
+    return xr.Dataset(variables, coords), xr.Dataset(stats, lead)
 
 
 def _is_public(name: str) -> bool:

@@ -118,6 +118,8 @@ def _syntax(formula: str, rest: str) -> SpecificationError:
 def _refuse_reserved(name: str) -> None:
     if name == "intercept":
         raise SpecificationError("'intercept' is the name of the mean effect; rename the moderator", KEY)
+    if name == "kind":
+        raise SpecificationError("'kind' names the kinds of treatment in all results; rename the moderator", KEY)
     found = set(re.split(r"[\W_]+", name.casefold()))
     if found & _POOLS and found & _ARMS:
         raise coupled(name)

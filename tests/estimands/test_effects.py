@@ -110,7 +110,18 @@ def test_the_average_change_exceeds_that_of_the_typical_comparison() -> None:
     rng = np.random.default_rng(1)
     sigma = covariance(np.array([0.3, 0.1]), np.array([0.5]))
     theta = np.array([0.2, -0.1])
-    exact = average_change(theta[None, None, None], sigma[None, None])[0, 0, 0]
+    exact = average_change(theta[None, None, None], np.zeros((1, 0)), None, sigma[None, None])[0, 0, 0]
     simulated = np.expm1(rng.multivariate_normal(theta, sigma, 400_000)).mean(axis=0)
     np.testing.assert_allclose(exact, simulated, atol=0.003)
     assert (exact > np.expm1(theta)).all()
+
+
+def test_the_average_over_kinds_is_the_average_of_their_average_changes() -> None:
+    """Averaging on the log scale first would leave the differences between kinds out."""
+    sigma = covariance(np.array([0.3, 0.1]), np.array([0.5]))[None, None]
+    fixed, kappa = np.full((1, 1, 3, 2), 0.2), np.array([[0.6, 0.1], [-0.4, 0.0]])[None, None]
+    weight = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+    first, second, both = average_change(fixed, weight, kappa, sigma)[0, 0]
+    np.testing.assert_allclose(both, (first + second) / 2)
+    on_log_scale = np.expm1(0.2 + kappa[0, 0].mean(axis=0) + np.diagonal(sigma[0, 0]) / 2)
+    assert (both > on_log_scale).all()

@@ -8,6 +8,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from mcpbayes.errors import SpecificationError
+from mcpbayes.inference.small_matrices import cholesky
 from mcpbayes.specification.priors import number
 from mcpbayes.specification.structure import Prior
 from mcpbayes.vocabulary import pair_name
@@ -39,8 +40,11 @@ def _half_normal_quantile(name: str) -> Tensor:
     On the scale of the prior's quantiles a τ near zero is an ordinary normal tail; on the logarithmic scale it is a
     long flat one in which chains get lost.
     """
-    standard = pm.Normal(f"{name}_standard", dims="outcome")
-    return np.sqrt(2) * pt.erfinv(0.5 * pt.erfc(-standard / np.sqrt(2)))
+    standard = pm.Normal(f"{name}_standard", dims="outcome") / np.sqrt(2)
+    # Each half by the function that is accurate there: 1 − Φ(z) is lost in rounding for z > 8, Φ(z) for z < −8.
+    upper = pt.erfcinv(0.5 * pt.erfc(pt.maximum(standard, 0)))
+    lower = pt.erfinv(0.5 * pt.erfc(-pt.minimum(standard, 0)))
+    return np.sqrt(2) * pt.switch(standard > 0, upper, lower)
 
 
 def correlation_factor(name: str, prior: Prior, outcomes: Sequence[str]) -> list[list[Tensor]]:
@@ -50,6 +54,8 @@ def correlation_factor(name: str, prior: Prior, outcomes: Sequence[str]) -> list
     j the number of outcomes conditioned on (Lewandowski, Kurowicka & Joe 2009, doi:10.1016/j.jmva.2009.04.008).
     """
     size = len(outcomes)
+    if prior.distribution == "fixed":
+        return _fixed_factor(name, float(number(prior, "value", outcomes[0])), size)
     factor: list[list[Tensor]] = [[1.0]]
     for i in range(1, size):
         row, left = [], 1.0
@@ -66,6 +72,14 @@ def correlation_factor(name: str, prior: Prior, outcomes: Sequence[str]) -> list
     return factor
 
 
+def _fixed_factor(name: str, value: float, size: int) -> list[list[Tensor]]:
+    """Add the constant ``name(pair)`` and return the factor of the matrix with one correlation everywhere."""
+    pm.Deterministic(name, pt.as_tensor(np.full(size * (size - 1) // 2, value)), dims="pair")
+    matrix = np.full((size, size), value) + (1 - value) * np.eye(size)
+    lower = cholesky(matrix[None, :, :, None])[0, :, :, 0]
+    return [[float(lower[i, j]) for j in range(i + 1)] for i in range(size)]
+
+
 def _partial_correlation(name: str, prior: Prior, size: int, given: int, pair: tuple[str, str]) -> Tensor:
     match prior.distribution:
         case "lkj":
@@ -73,8 +87,6 @@ def _partial_correlation(name: str, prior: Prior, size: int, given: int, pair: t
             return 2 * pm.Beta(name, alpha=shape, beta=shape) - 1
         case "beta" if size == 2:
             return 2 * pm.Beta(name, alpha=number(prior, "a", pair[0]), beta=number(prior, "b", pair[0])) - 1
-        case "fixed" if size == 2:
-            return pt.as_tensor(float(number(prior, "value", pair[0])))
     raise SpecificationError(
         f"{prior.distribution} is not a prior for the correlation of {pair_name(pair, 0, 1)} among {size} outcomes",
         name,
