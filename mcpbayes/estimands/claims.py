@@ -20,7 +20,6 @@ UNIONS: Final = {
     "C-": "SOC loss",
     "N+": "necromass gain",
     "N-": "necromass loss",
-    "asynchrony": "asynchrony of the pools",
 }
 
 
@@ -57,6 +56,5 @@ def union_claims(theta_n: np.ndarray, theta_c: np.ndarray, scheme: Scheme) -> tu
         "C-": c < 0,
         "N+": n > 0,
         "N-": n < 0,
-        "asynchrony": ~synchrony,
     }
     return tuple(Claim(code, label, float(np.mean(events[code]))) for code, label in UNIONS.items())

@@ -3,7 +3,8 @@
 Text, tables and figures read one frozen `Decision`, so that they cannot contradict each other.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.claims import Claim, union_claims
 from mcpbayes.estimands.monte_carlo import interval
-from mcpbayes.estimands.targets import KIND, POPULATION, kind_of_target, target_name
+from mcpbayes.estimands.targets import KIND, POPULATION, kind_of_target, kinds_of, population_points, target_name
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.wording import decimals_of, interval_name, number_text, probability_text
 from mcpbayes.specification.fields import unknown
@@ -72,6 +73,8 @@ class Decision:
     change : Estimate
     studies : int or None
         Studies that hold this kind of treatment; None where the target is not one kind.
+    over_kinds : bool
+        Whether a point asked for is averaged over kinds of treatment.
     """
 
     level: str
@@ -87,6 +90,7 @@ class Decision:
     unions: tuple[Claim, ...]
     change: Estimate
     studies: int | None = None
+    over_kinds: bool = False
 
 
 def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None) -> tuple[Decision, ...]:
@@ -100,7 +104,8 @@ def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None
         ``mean`` is the typical comparison, ``new`` one in a study not seen; call once for each.
     name : str, optional
         Name of a target at that level. Default: at ``mean`` and ``new`` every treatment kind (the average over kinds
-        is never the headline), or the average where that level is off; else all studies or comparisons.
+        is never the headline), or the average where that level is off, and the points asked for with ``at``; else all
+        studies or comparisons.
 
     Returns
     -------
@@ -124,20 +129,27 @@ def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None
     if name is not None and name not in found:
         raise unknown("name", name, found, "name")
     spec, failed = specification(result), result.attrs.get("status") == "failed"
+    data, kinds = group(result, words.DATA), kinds_of(group(result, words.POSTERIOR))
     decisions = []
-    for one in _headlines(found, level) if name is None else [name]:
+    for one in _headlines(found, level, data, kinds) if name is None else [name]:
         here = target_name(level, one)
-        studies = _studies(group(result, words.DATA), one) if level in POPULATION else None
-        decisions.append(_decide(scenario.sel(target=here), draws.sel(target=here), spec, failed, studies))
+        studies, over_kinds = None, False
+        if level in POPULATION:
+            studies = _studies(data, one)
+            over_kinds = bool(kinds) and kind_of_target(one, kinds) is None and one != words.AVERAGE_OVER_KINDS
+        made = _decide(scenario.sel(target=here), draws.sel(target=here), spec, failed, studies)
+        decisions.append(replace(made, over_kinds=over_kinds))
     return tuple(decisions)
 
 
-def _headlines(names: list[str], level: str) -> list[str]:
+def _headlines(names: list[str], level: str, data: xr.Dataset, kinds: Sequence[str]) -> list[str]:
     if level not in POPULATION:
         return names
+    usual = [str(name) for name in population_points(data, kinds)["point"].values]
+    asked = [name for name in names if name not in usual]
     if words.AVERAGE in names:
-        return [words.AVERAGE]
-    return names[: names.index(words.AVERAGE_OVER_KINDS)]
+        return [words.AVERAGE, *asked]
+    return [*names[: names.index(words.AVERAGE_OVER_KINDS)], *asked]
 
 
 def _studies(data: xr.Dataset, name: str) -> int | None:
@@ -212,6 +224,7 @@ def _subject(decision: Decision) -> str:
     if decision.name == words.AVERAGE:
         return setting
     seen = " (seen in one study)" if decision.studies == 1 else ""
+    seen += " (average over kinds)" if decision.over_kinds else ""
     return f"{decision.name.removeprefix(f'{KIND}=')}{seen}, {setting}"
 
 

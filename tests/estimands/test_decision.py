@@ -145,7 +145,7 @@ def test_coarser_statements_are_unions_of_classes(seed: int, scale: float) -> No
         return float(np.mean([member(code) for code in classes]))
 
     assert found["synchrony"] == pytest.approx(share(lambda code: code in words.SYNCHRONOUS))
-    assert found["asynchrony"] == pytest.approx(1 - found["synchrony"])
+    assert "asynchrony" not in found, "nearly certain before any data: claiming it would say nothing"
     assert found["C+"] == pytest.approx(share(lambda code: "C+" in code))
     assert found["C-"] == pytest.approx(share(lambda code: "C-" in code))
     assert found["N+"] == pytest.approx(share(lambda code: "N+" in code))

@@ -1,1 +1,1 @@
-"""Figures; the only importers of Matplotlib and arviz_plots."""
+"""Figures; the only importers of Matplotlib."""

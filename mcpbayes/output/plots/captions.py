@@ -69,7 +69,7 @@ def _forest(result: xr.DataTree) -> str:
     names = targets.names_at(result, words.MEAN)
     both = targets.has_both_pools(targets.group(result, words.DELTA_MCP))
     unit = _unit(targets.has_absolute_change(result, names)) if both else ""
-    shown = f", and ΔMCP efficacy, the change of necromass/SOC {unit}" if both else ""
+    shown = f", and ΔMCP, the change of necromass/SOC {unit}" if both else ""
     studies = ", and of each study" if targets.names_at(result, words.STUDY) else ""
     return (
         f"Effects on each pool (log response ratio; change in % on the upper axis){shown}: of {_LEVELS}{studies}. "
@@ -90,7 +90,7 @@ def _densities(result: xr.DataTree) -> str:
     unit = _unit(targets.has_absolute_change(result, targets.headline_names(result)))
     ratio = targets.specification(result).scenarios.tolerance_percent["ratio"]
     return (
-        f"Posterior density of ΔMCP efficacy, the change of necromass/SOC {unit}, for {_whose(result)}: of {_LEVELS}. "
+        f"Posterior density of ΔMCP, the change of necromass/SOC {unit}, for {_whose(result)}: of {_LEVELS}. "
         f"Under each density its median, 50 % interval and {targets.interval_words(result)}; P(rise) and P(fall) are "
         f"the probabilities that the ratio changes by more than {ratio:g} % of itself."
     )
@@ -98,4 +98,4 @@ def _densities(result: xr.DataTree) -> str:
 
 def _unit(absolute: bool) -> str:
     """Return the unit of the change of the ratio."""
-    return "in percentage points of SOC" if absolute else "as the log ratio of the treated to the control ratio"
+    return "in percentage points" if absolute else "as the log ratio of the treated to the control ratio"

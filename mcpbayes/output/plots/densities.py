@@ -50,7 +50,7 @@ def densities(result: xr.DataTree, *, names: Sequence[str] | None = None, panel_
     Returns
     -------
     matplotlib.figure.Figure
-        Percentage points of SOC, or ln(ratio treated / ratio control) with a percent axis where the control ratio of
+        Percentage points of necromass/SOC, or ln(ratio treated / ratio control) with a percent axis where the control ratio of
         a target is not known. Each density is scaled to the same height; under it median, 50 % and outer interval.
 
     Raises
@@ -129,11 +129,11 @@ def _axes(result: xr.DataTree, axes: Axes, eyes: Sequence[Eye], absolute: bool, 
     axes.spines[["left", "right", "top"]].set_visible(False)
     axes.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
     if absolute:
-        axes.set_xlabel("ΔMCP efficacy, percentage points of SOC")
+        axes.set_xlabel("ΔMCP, percentage points of necromass/SOC")
         return
     ratio = targets.tolerance(result).ratio
     axes.axvspan(-ratio, ratio, color=style.BAND, linewidth=0, zorder=0)
-    axes.set_xlabel("ΔMCP efficacy, ln(ratio treated / ratio control)")
+    axes.set_xlabel("change of the ratio necromass/SOC, ln(treated / control)")
     axes.spines["top"].set_visible(True)
     style.percent_axis(axes, "top", "change of the ratio, %", most=8)
 

@@ -42,10 +42,10 @@ def columns(result: xr.DataTree, lines: Sequence[Row]) -> list[Column]:
         found.append(_column(result, lines, outcome, title, "ln(treated / control)", limit))
     if has_both_pools(change):
         if targets.has_absolute_change(result, [row.name for row in lines if row.role == "mean"]):
-            found.append(_column(result, lines, "delta_mcp", "ΔMCP efficacy", "percentage points of SOC", None))
+            found.append(_column(result, lines, "delta_mcp", "ΔMCP", "percentage points of necromass/SOC", None))
         else:
-            unit = "ln(ratio treated / ratio control)"
-            title = "ΔMCP efficacy, relative"
+            unit = "ln(treated / control)"
+            title = "Necromass/SOC ratio"
             found.append(_column(result, lines, "log_delta_mcp", title, unit, tolerance["ratio"]))
     return found
 

@@ -36,7 +36,7 @@ def ground(axes: Axes, low: float, high: float, scheme: Scheme, size: float) -> 
             axes.add_patch(Polygon(polygon, facecolor="none", edgecolor="#a8a8a8", linewidth=0.5, zorder=0.5))
     middle: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 6}
     for code, (x, y) in places.items():
-        axes.text(x, y, shown[code], size=size, color=style.MUTED, gid="rim", path_effects=HALO, **middle)
+        axes.text(x, y, shown[code], size=size, color=style.INK, gid="rim", path_effects=HALO, **middle)
     axes.axline((0, 0), slope=1, color=style.INK, linewidth=0.9, zorder=1)
     axes.axhline(0, color=style.MUTED, linewidth=0.5, linestyle=":", zorder=1)
     axes.axvline(0, color=style.MUTED, linewidth=0.5, linestyle=":", zorder=1)
