@@ -20,7 +20,8 @@ from mcpbayes.tables.levels import kind_level, kinds_of, site_level
 from mcpbayes.tables.moderators import PREFIX, complete_rows, moderator_columns
 from mcpbayes.tables.moments import arm_dataset, imputed_counts
 from mcpbayes.tables.opening import Opened, open_table
-from mcpbayes.tables.reading import as_table, read_table
+from mcpbayes.tables.reading import as_table, read_file
+from mcpbayes.tables.recognising import other_layout
 from mcpbayes.tables.schema import bad_rows
 
 
@@ -85,7 +86,10 @@ def check_table(table: pd.DataFrame | str | Path, model: Specification) -> tuple
 
 def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr.Dataset | None, list[Problem]]:
     """Return the Dataset, where there are no errors, and all problems."""
-    raw = as_table(table) if isinstance(table, pd.DataFrame) else read_table(table, model.data.sheet)
+    raw = as_table(table) if isinstance(table, pd.DataFrame) else read_file(table, model.data.sheet)
+    wrong_layout = other_layout(list(raw.columns), model.data)
+    if wrong_layout:
+        return None, _placed([replace(wrong_layout, file=raw.attrs["source"])], raw)
     opened, problems = open_table(raw, model)
     problems += _row_problems(opened, model.data, problems)
     if not opened.complete:
@@ -108,7 +112,7 @@ def _row_problems(opened: Opened, data: DataSection, known: Sequence[Problem]) -
     if not _has_errors(problem for problem in known if not problem.rows):
         # rows may look alike because their bad cells were emptied, or because a column is absent
         slips = sorted({problem.column for problem in known if problem.rows and problem.column})
-        problems += checks.duplicated_rows(frame.join(raw[slips].add_prefix("typed ")))
+        problems += checks.duplicated_rows(frame.join(raw[slips].add_prefix(checks.TYPED)), names)
     if data.layout != "contrast":
         problems += checks.contradicting_dispersions(frame, names, raw, data)
     elif opened.complete:

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from mcpbayes.errors import Problem
+from mcpbayes.measurement.dispersion import sd_from_cv, sd_from_se
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.columns import CONTROL, ROLES, TREATMENT
 from mcpbayes.tables.layouts import arm_columns, arms_of
+from mcpbayes.tables.moderators import PREFIX
 from mcpbayes.tables.schema import bad_cells
 from mcpbayes.vocabulary import NECROMASS, SOC
 
@@ -24,11 +26,23 @@ PURE_CARBON: Final = 1000.0
 RICHEST_SOIL: Final = 600.0
 #: Units by their factor to g/kg, to name the one that a column seems to be in.
 _UNITS: Final = {1.0: "g/kg", 0.001: "mg/kg", 1e-6: "ug/kg"}
+#: Prefix of columns with cells as typed, which tell apart rows whose bad cells were emptied.
+TYPED: Final = "typed "
 _WHICH_SPREAD: Final = "Correct the cell: is it an SD, an SE, or a per cent value? Leave empty what is not known."
 
 
-def duplicated_rows(frame: pd.DataFrame) -> list[Problem]:
-    """Return an error for each set of rows that are the same in every column that is used."""
+def duplicated_rows(frame: pd.DataFrame, names: Mapping[str, str]) -> list[Problem]:
+    """Return an error for each set of rows that are the same in every column that is used.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Cells under canonical names, moderators under ``moderator_<name>``, cells as typed under `TYPED`.
+    names : mapping of str to str
+        Canonical name → the user's.
+    """
+    used = [str(name).removeprefix(PREFIX) for name in frame if not str(name).startswith(TYPED)]
+    compared = ", ".join(dict.fromkeys(names.get(name, name) for name in used))
     twice = frame[frame.duplicated(keep=False)]
     sets = twice.groupby(list(twice), dropna=False, sort=False).ngroup() if len(twice) else pd.Series(dtype=int)
     return [
@@ -36,11 +50,19 @@ def duplicated_rows(frame: pd.DataFrame) -> list[Problem]:
             "duplicated-row",
             "the rows are the same in every column that is used",
             rows=tuple(rows),
+            column=compared,
+            value=_called(twice[twice.index == rows.iloc[0]].iloc[0]),
             expected="each row once",
             remedy="Take out what is there twice; name different comparisons differently in a column comparison.",
         )
         for _, rows in sets.index.to_series().groupby(sets.to_numpy())
     ]
+
+
+def _called(row: pd.Series) -> str:
+    """Return what a row is called: ``study: treatment``, without a treatment its comparison or role."""
+    what = next((str(row[name]) for name in ("treatment", "comparison", "role") if row.get(name)), "")
+    return f"{row.get('study', '')}: {what}"
 
 
 def depth_order(frame: pd.DataFrame, names: Mapping[str, str], raw: pd.DataFrame) -> list[Problem]:
@@ -76,17 +98,27 @@ def contradicting_dispersions(
         sds = pd.DataFrame(
             {
                 arm.sd: _cells(frame, arm.sd),
-                arm.se: _cells(frame, arm.se) * np.sqrt(n),
-                arm.cv: _cells(frame, arm.cv) * mean,
+                arm.se: sd_from_se(_cells(frame, arm.se), n),
+                arm.cv: sd_from_cv(_cells(frame, arm.cv), mean),
             }
         )
         apart = sds.max(axis=1) > (1 + ROUNDING) * sds.min(axis=1)
         for row in frame.index[apart]:
             given = {name: float(sd) for name, sd in sds.loc[row].dropna().items()}
             spelt = ", ".join(f"{names[str(name)]} gives {sd:.4g}" for name, sd in given.items())
-            message = f"the SDs contradict each other: {spelt} g/kg"
-            cell = raw.loc[[row], names[str(next(iter(given)))]]
-            problems += bad_cells("dispersions-contradict", message, cell, "one SD", _WHICH_SPREAD)
+            own = [names[str(name)] for name in given]
+            typed = raw.loc[raw.index == row, own].iloc[0]
+            problems.append(
+                Problem(
+                    "dispersions-contradict",
+                    f"the SDs contradict each other: {spelt} g/kg",
+                    rows=(int(row),),
+                    column=", ".join(own),
+                    value=", ".join(typed),
+                    expected="one SD",
+                    remedy=_WHICH_SPREAD,
+                )
+            )
         limit = (1 + ROUNDING) * np.sqrt(n).fillna(LARGEST_CV) * mean
         large = sds.gt(limit, axis=0).assign(**{arm.se: _cells(frame, arm.se) > (1 + ROUNDING) * mean})
         for row in frame.index[large.any(axis=1) & ~apart]:
@@ -131,8 +163,9 @@ def implausible_units(
         )
         for outcome, bad, size in suspects:
             if bad.any():
-                cells = raw.loc[frame.index[bad], names[columns[outcome]]]
-                problems.append(_unit_problem(cells, outcome, size, data.units.get(outcome, "g/kg"), factors[outcome]))
+                values = frame.loc[bad, columns[outcome]]
+                cells, unit = raw.loc[values.index, names[columns[outcome]]], data.units.get(outcome, "g/kg")
+                problems.append(_unit_problem(cells, values, outcome, size, unit, factors[outcome]))
         ratios.append(ratio.where(~(low | high) & (ratio > 1)))
     exceeding = pd.concat(ratios, axis=1).max(axis=1).dropna()
     if len(exceeding):
@@ -181,15 +214,16 @@ def _cells(frame: pd.DataFrame, column: str) -> pd.Series:
     return frame[column] if column in frame else pd.Series(np.nan, frame.index)
 
 
-def _unit_problem(cells: pd.Series, outcome: str, size: str, unit: str, factor: float) -> Problem:
+def _unit_problem(cells: pd.Series, values: pd.Series, outcome: str, size: str, unit: str, factor: float) -> Problem:
     seems = _UNITS.get(float(f"{factor / 1000 if size == 'large' else factor * 1000:.6g}"))
+    ends = [str(cells[values == end].iloc[0]) for end in (values.min(), values.max())]
     whole = f"If the column is in {seems}: --set data.units.{outcome}={seems}." if seems else "Convert it to g/kg."
     return Problem(
         f"{outcome}-1000-times-too-{size}",
         f"{outcome} looks 1000 times too {size} for its unit, {unit}",
         rows=tuple(cells.index),
         column=str(cells.name),
-        value=str(cells.iloc[0]),
+        value=" to ".join(dict.fromkeys(ends)),
         expected=f"{outcome} in {unit}",
         remedy=f"{whole} If only these rows are in another unit, convert them.",
     )

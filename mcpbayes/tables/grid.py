@@ -17,6 +17,9 @@ MISSING: Final = frozenset(("", "NA", "N/A", "NaN", "nan", "#N/A", "-", "\N{EN D
 FAILED_FORMULAS: Final = frozenset(
     ("#DIV/0!", "#REF!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#GETTING_DATA")
 )
+#: Checks by which formulas without a value are reported.
+FAILED: Final = "failed-formula"
+UNCALCULATED: Final = "formula-without-value"
 #: Whole numbers up to here are exact in a spreadsheet's floats.
 _EXACT: Final = 2.0**53
 
@@ -38,12 +41,15 @@ class Grid:
         (row, position) of the cells that were stored as numbers, so that their decimal point is certain.
     separator : str or None
         What stands between the cells of a text file.
+    unread : tuple of Problem
+        Cells whose value is not to be had, by column: they matter only where the column is used.
     """
 
     header: tuple[str, ...]
     rows: tuple[tuple[int, tuple[str, ...]], ...]
     stored: frozenset[tuple[int, int]] = frozenset()
     separator: str | None = None
+    unread: tuple[Problem, ...] = ()
 
 
 def cell_text(value: object) -> str:
@@ -83,9 +89,10 @@ def tidy(grid: Grid, file: str) -> tuple[Grid, list[Problem]]:
     Returns
     -------
     grid : Grid
-        Without blank rows and columns that have neither name nor values; missing cells are ``""``.
+        Without blank rows and columns that have neither name nor values; missing cells are ``""``. Failed formulas
+        join the unread cells.
     problems : list of Problem
-        No header, no rows, duplicated names, nameless columns with values, rows that are too long, failed formulas.
+        No header, no rows, duplicated names, nameless columns with values, rows that are too long.
     """
     header = tuple(" ".join(name.split()) for name in grid.header)
     rows = [(row, tuple("" if cell in MISSING else cell for cell in cells)) for row, cells in grid.rows]
@@ -94,7 +101,7 @@ def tidy(grid: Grid, file: str) -> tuple[Grid, list[Problem]]:
     if unusable:
         return grid, [unusable]
     width = len(header)
-    problems = _names(header, rows, file) + _lengths(width, rows, grid.separator, file) + _failures(header, rows, file)
+    problems = _names(header, rows, file) + _lengths(width, rows, grid.separator, file)
     kept = [i for i, name in enumerate(header) if name]
     position = {i: new for new, i in enumerate(kept)}
     return (
@@ -103,6 +110,7 @@ def tidy(grid: Grid, file: str) -> tuple[Grid, list[Problem]]:
             tuple((row, tuple(cells[i] if i < len(cells) else "" for i in kept)) for row, cells in rows),
             frozenset((row, position[i]) for row, i in grid.stored if i in position),
             grid.separator,
+            (*grid.unread, *_failures(header, rows, file)),
         ),
         problems,
     )
@@ -120,6 +128,7 @@ def without_counter(grid: Grid) -> Grid:
         tuple((row, cells[1:]) for row, cells in grid.rows),
         frozenset((row, i - 1) for row, i in grid.stored if i),
         grid.separator,
+        grid.unread,
     )
 
 
@@ -208,7 +217,7 @@ def _failures(header: Sequence[str], rows: Rows, file: str) -> list[Problem]:
                 found.setdefault((i, cell), []).append(row)
     return [
         Problem(
-            "failed-formula",
+            FAILED,
             f"the formula in cell {column_letters(i)}{at[0]} failed",
             file=file,
             rows=tuple(at),

@@ -10,6 +10,7 @@ import tomli_w
 
 from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.columns import CONTROL, columns, mean_column
+from mcpbayes.tables.recognising import other_layout
 from mcpbayes.vocabulary import NECROMASS, SOC
 
 #: Words met in published tables (the Soil Necromass Database and data supplements) → the word of our column names.
@@ -17,7 +18,12 @@ _MEANINGS: Final = {
     NECROMASS: ("mnc", "necromass", "mbnc", "mr", "microbialresidue", "residue", "necromassc", "amnc"),
     SOC: ("soc", "c", "oc", "orgc", "toc", "carbon", "organicc", "soilc"),
     "control": ("control", "ctl", "ctrl", "ck", "con", "cont", "c0", "untreated", "reference", "before"),
-    "treatment": ("treatment", "treat", "treated", "trt", "tr", "exp", "experimental", "t", "management", "after"),
+    "treatment": (
+        ("treatment", "treatments", "treat", "treated", "trt", "tr", "exp", "experimental", "t", "after")
+        + ("management", "practice", "practices", "intervention", "manipulation", "amendment", "amendments", "amended")
+        + ("fertilization", "fertilisation", "fertilizer", "fertiliser", "fertilizers", "fertilisers")
+        + ("fertilized", "fertilised")
+    ),
     "study": ("study", "paper", "reference", "ref", "author", "publication", "article"),
     "sd": ("sd", "stdev", "std", "stddev"),
     "se": ("se", "sem", "stderr"),
@@ -74,7 +80,9 @@ def best_guess(canonical: str, available: Sequence[str]) -> str | None:
 
 
 def column_block(table: pd.DataFrame, model: Specification) -> str:
-    """Return a specification file in TOML with the best guesses for a foreign table; empty where there are none.
+    """Return a specification file in TOML with the best guesses for a foreign table.
+
+    Empty where there are none, or where the table has another layout.
 
     Parameters
     ----------
@@ -84,6 +92,8 @@ def column_block(table: pd.DataFrame, model: Specification) -> str:
         What it maps already is kept.
     """
     data = model.data
+    if other_layout(list(table.columns), data):
+        return ""
     located = {c: name for c, name in data.columns.items() if name in table}
     free = [str(name) for name in table.columns if name not in located.values()]
     guesses = {c: n for c, n in guess_columns(free, data.layout, data.outcomes).items() if c not in located}

@@ -23,6 +23,8 @@ from mcpbayes.tables.moderators import moderator_columns
 #: Column with the spreadsheet row of the control.
 CONTROL_ROW: Final = "control_row"
 RHO: Final = "rho_within"
+#: What tells the controls of a table apart.
+_KEY: Final = ["study", "control_id"]
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,10 @@ def _paired(
     frame: pd.DataFrame, names: Mapping[str, str], outcomes: Sequence[str]
 ) -> tuple[pd.DataFrame, dict[str, str], list[Problem]]:
     """Return the rows of the arm layout joined with their control's, under the names of the layout comparison."""
-    key = ["study", "control_id"]
     frame = frame[(frame["study"] != "") & (frame["control_id"] != "")]
     controls, treated = frame[frame["role"] == CONTROL], frame[frame["role"] == TREATMENT]
-    problems = _partners(frame.drop_duplicates(), names)
+    single = frame.drop_duplicates()
+    problems = [*_repeated_controls(single, names), *_without_control(single, names), *_without_treated(single, names)]
     if "treatment" in frame:
         nameless = treated.index[treated["treatment"] == ""]
         if len(nameless):
@@ -122,11 +124,11 @@ def _paired(
                 )
             )
     treated = treated[treated.get("treatment", pd.Series("treatment", treated.index)) != ""]
-    first = controls.drop_duplicates(key).assign(**{CONTROL_ROW: lambda rows: rows.index})
-    joined = treated.reset_index(names="row").merge(first, on=key, suffixes=("", " of control")).set_index("row")
+    first = controls.drop_duplicates(_KEY).assign(**{CONTROL_ROW: lambda rows: rows.index})
+    joined = treated.reset_index(names="row").merge(first, on=_KEY, suffixes=("", " of control")).set_index("row")
     arm_names = {}
     rows = pd.DataFrame(
-        {name: joined[name] for name in [*key, CONTROL_ROW, *_given(("treatment", "comparison"), joined)]}
+        {name: joined[name] for name in [*_KEY, CONTROL_ROW, *_given(("treatment", "comparison"), joined)]}
     )
     for outcome in outcomes:
         source = arm_columns("arm", outcome, TREATMENT)
@@ -148,51 +150,78 @@ def _given(wanted: Sequence[str], frame: pd.DataFrame) -> list[str]:
     return [name for name in wanted if name in frame]
 
 
-def _partners(frame: pd.DataFrame, names: Mapping[str, str]) -> list[Problem]:
-    """Return errors for controls that are there twice or not at all, a warning for those that nobody is compared to.
+def _repeated_controls(frame: pd.DataFrame, names: Mapping[str, str]) -> list[Problem]:
+    """Return an error for each control that is there twice."""
+    controls = frame[frame["role"] == CONTROL]
+    return [
+        _problem_of_control(
+            "two-controls",
+            f"study {study!r} has {len(rows)} control rows of one control_id",
+            rows,
+            names,
+            "one control row per study and control_id",
+            "Give different controls different ids; take out what is there twice.",
+        )
+        for study, rows in _by_control(controls[_ids(controls).duplicated(keep=False)])
+    ]
 
-    Rows whose role cannot be read may be the control that is looked for.
-    """
-    problems = []
+
+def _without_control(frame: pd.DataFrame, names: Mapping[str, str]) -> list[Problem]:
+    """Return an error for treated arms without control; a row whose role cannot be read may be the one looked for."""
+    treated, possible = frame[frame["role"] == TREATMENT], frame[frame["role"] != TREATMENT]
+    return [
+        _problem_of_control(
+            "treatment-without-control",
+            f"study {study!r} has no control row of this control_id",
+            rows,
+            names,
+            "a row with role control, the same study and the same control_id",
+            "Add the control's row, or correct the control_id.",
+        )
+        for study, rows in _by_control(treated[~_ids(treated).isin(_ids(possible))])
+    ]
+
+
+def _without_treated(frame: pd.DataFrame, names: Mapping[str, str]) -> list[Problem]:
+    """Return a warning for controls that nobody is compared to."""
     controls, treated = frame[frame["role"] == CONTROL], frame[frame["role"] == TREATMENT]
-    key = ["study", "control_id"]
-    ids = [pd.MultiIndex.from_frame(rows[key]) for rows in (controls, treated)]
-    possible = pd.MultiIndex.from_frame(frame.loc[frame["role"] != TREATMENT, key])
-    for (study, control), rows in controls[ids[0].duplicated(keep=False)].groupby(["study", "control_id"]):
-        problems.append(
-            Problem(
-                "two-controls",
-                f"study {study!r} has {len(rows)} control rows of one control_id",
-                rows=tuple(rows.index),
-                column=names["control_id"],
-                value=str(control),
-                expected="one control row per study and control_id",
-                remedy="Give different controls different ids; take out what is there twice.",
-            )
+    alone = controls[~_ids(controls).isin(_ids(treated))]
+    if alone.empty:
+        return []
+    return [
+        Problem(
+            "control-without-comparison",
+            f"{len(alone)} of {len(controls)} controls have no treated arm and are left out",
+            "warning",
+            rows=tuple(alone.index),
+            column=names["control_id"],
+            value="; ".join((alone["study"] + ": " + alone["control_id"]).astype(str)),
+            expected="a treated row of the same study and control_id",
         )
-    for (study, control), rows in treated[~ids[1].isin(possible)].groupby(["study", "control_id"]):
-        problems.append(
-            Problem(
-                "treatment-without-control",
-                f"study {study!r} has no control row of this control_id",
-                rows=tuple(rows.index),
-                column=names["control_id"],
-                value=str(control),
-                expected="a row with role control, the same study and the same control_id",
-                remedy="Add the control's row, or correct the control_id.",
-            )
-        )
-    alone = controls[~ids[0].isin(ids[1])]
-    if len(alone):
-        problems.append(
-            Problem(
-                "control-without-comparison",
-                f"{len(alone)} of {len(controls)} controls have no treated arm and are left out",
-                "warning",
-                rows=tuple(alone.index),
-                column=names["control_id"],
-                value="; ".join((alone["study"] + ": " + alone["control_id"]).astype(str)),
-                expected="a treated row of the same study and control_id",
-            )
-        )
-    return problems
+    ]
+
+
+def _ids(rows: pd.DataFrame) -> pd.MultiIndex:
+    """Return study and control_id of arms: what a control shares with the arms treated against it."""
+    return pd.MultiIndex.from_frame(rows[_KEY])
+
+
+def _by_control(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows of each control with the name of their study."""
+    return [(str(study), arms) for (study, _), arms in rows.groupby(_KEY)]
+
+
+def _problem_of_control(
+    check: str, message: str, rows: pd.DataFrame, names: Mapping[str, str], expected: str, remedy: str
+) -> Problem:
+    """Return an error of the arms that name one control."""
+    control = str(rows["control_id"].iloc[0])
+    return Problem(
+        check,
+        message,
+        rows=tuple(rows.index),
+        column=names["control_id"],
+        value=control,
+        expected=expected,
+        remedy=remedy,
+    )

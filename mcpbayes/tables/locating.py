@@ -7,9 +7,10 @@ from mcpbayes.errors import Problem
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.columns import ROLES, Column, columns, mean_column
 from mcpbayes.tables.guess import best_guess, nearest
+from mcpbayes.tables.recognising import MAY_BE_ABSENT
 
-#: A table about one treatment need not name it.
-MAY_BE_ABSENT: Final = frozenset({"treatment"})
+#: What `mcpbayes.simulate` marks its tables with.
+SIMULATED: Final = "simulated"
 
 
 def locate_columns(
@@ -52,6 +53,46 @@ def locate_columns(
             free = [name for name in available if name not in known and name not in data.columns.values()]
             problems.append(_column_absent(column, free))
     return names, problems + _means_mapped_twice(names, data)
+
+
+def unused_columns(
+    available: Sequence[str], names: Mapping[str, str], data: DataSection, moderators: Collection[str]
+) -> list[Problem]:
+    """Return a note of the columns that nobody uses, and a warning if one of them may hold the treatments.
+
+    Parameters
+    ----------
+    available : sequence of str
+        Names of the table's columns.
+    names : mapping of str to str
+        Canonical name → the user's, from `locate_columns`.
+    data : DataSection
+        The layout and the mapping of names.
+    moderators : collection of str
+        Names in the formula.
+    """
+    used = {*names.values(), *moderators, SIMULATED}
+    unused = [name for name in available if name not in used]
+    listed = ", ".join(unused)
+    problems = []
+    if data.layout != "contrast" and "treatment" not in names and "treatment" not in data.columns:
+        guess = best_guess("treatment", unused)
+        remedy = f"If it is your column {guess!r}: " if guess else "If a column names the treatments: "
+        problems.append(
+            Problem(
+                "no-treatment",
+                "no column is known as the treatment, so all comparisons count as one kind"
+                + ("; these columns are not used" if unused else ""),
+                "warning",
+                value=listed or None,
+                expected="a column that says what was done, by this name or mapped to it",
+                remedy=f"{remedy}--set data.columns.treatment={_quoted(guess) if guess else 'NAME'}.",
+            )
+        )
+    if unused:
+        message = f"{len(unused)} column{'s are' if len(unused) > 1 else ' is'} not used"
+        problems.append(Problem("columns-unused", message, "note", value=listed))
+    return problems
 
 
 def _mapped_column_absent(canonical: str, name: str, available: Sequence[str]) -> Problem:

@@ -53,7 +53,7 @@ def shape_of(text: str) -> str | None:
 def settle_decimals(
     columns: Mapping[str, Sequence[tuple[int, str, bool]]], *, comma_separated: bool, file: str
 ) -> tuple[frozenset[str], list[Problem]]:
-    """Return the columns with decimal commas, and the numbers that can be read in more than one way.
+    """Return the columns with decimal commas, and for each other column the numbers that can be read in several ways.
 
     Parameters
     ----------
@@ -82,6 +82,11 @@ def settle_decimals(
 def with_point(text: str) -> str:
     """Return a number with a decimal point for its decimal comma; anything else as it is."""
     return text.replace(",", ".") if shape_of(text) in ("comma", "comma?") else text
+
+
+def is_doubtful(text: str) -> bool:
+    """Tell a number with a comma or with groups of thousands, maybe, from one that can be read in one way only."""
+    return shape_of(text) not in (None, "whole", "point")
 
 
 def _numbers(name: str, cells: Sequence[tuple[int, str, bool]]) -> _Numbers | None:

@@ -1,7 +1,7 @@
 """The first look at a table: columns are found, cells become numbers, pools come into g/kg."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,10 @@ from mcpbayes.measurement.units import factor_to_g_per_kg
 from mcpbayes.specification.formula import parse
 from mcpbayes.specification.structure import DataSection, Specification
 from mcpbayes.tables.columns import UNIT_OF_POOL, Column, columns
-from mcpbayes.tables.locating import MAY_BE_ABSENT, locate_columns
+from mcpbayes.tables.locating import locate_columns, unused_columns
 from mcpbayes.tables.moderators import read_moderators
+from mcpbayes.tables.reading import unread_cells
+from mcpbayes.tables.recognising import required_columns
 from mcpbayes.tables.schema import bad_rows, read_cells
 
 
@@ -54,17 +56,40 @@ def open_table(raw: pd.DataFrame, model: Specification) -> tuple[Opened, list[Pr
     data, moderators = model.data, parse(model.moderators.formula)
     known = columns(data.layout, data.outcomes)
     names, problems = locate_columns(list(raw.columns), data, moderators)
-    frame, bad = read_cells(raw, names, known)
+    problems += unused_columns(list(raw.columns), names, data, moderators)
+    used = {*names.values(), *(names.get(name, name) for name in moderators)}
+    unread = [problem for problem in unread_cells(raw) if problem.column in used]
+    readable = _without_unread(raw, unread)
+    frame, bad = read_cells(readable, names, known)
     factors, bad_units = _factors(data)
     # a moderator whose mapped column is absent has been reported
     wanted = [name for name in moderators if name in names or name not in data.columns]
-    extra, bad_moderators = read_moderators(raw, names, wanted, frame)
-    problems += [*bad, *bad_units, *bad_moderators]
+    extra, bad_moderators = read_moderators(readable, names, wanted, frame)
+    problems += [*unread, *_elsewhere([*bad, *bad_moderators], unread), *bad_units]
     if raw.empty:
         problems.append(Problem("empty-table", "the table has no rows", remedy="Add one row per comparison."))
     frame = _without_bad_cells(_in_g_per_kg(frame, known, factors), names, problems).join(extra)
-    complete = all(c.name in names for c in known if c.required and c.name not in MAY_BE_ABSENT)
+    complete = all(name in names for name in required_columns(data.layout, data.outcomes))
     return Opened(raw, frame, names, factors, complete), problems
+
+
+def _without_unread(raw: pd.DataFrame, unread: Sequence[Problem]) -> pd.DataFrame:
+    """Return the cells with those emptied that the reader could not read."""
+    readable = raw.copy()
+    for problem in unread:
+        readable.loc[readable.index.isin(problem.rows), problem.column] = ""
+    return readable
+
+
+def _elsewhere(problems: Sequence[Problem], unread: Sequence[Problem]) -> list[Problem]:
+    """Return the problems without the cells that were emptied because they could not be read."""
+    kept = []
+    for problem in problems:
+        known = bad_rows(unread, problem.column)
+        rows = tuple(row for row in problem.rows if row not in known)
+        if rows or not problem.rows:
+            kept.append(replace(problem, rows=rows))
+    return kept
 
 
 def _factors(data: DataSection) -> tuple[dict[str, float], list[Problem]]:

@@ -4,6 +4,7 @@ import io
 import warnings
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
@@ -13,7 +14,7 @@ from openpyxl.reader.excel import load_workbook
 
 from mcpbayes.errors import DataError, Problem
 from mcpbayes.tables.columns import GUIDE_TITLE
-from mcpbayes.tables.grid import Grid, cell_text
+from mcpbayes.tables.grid import UNCALCULATED, Grid, cell_text
 
 #: Digits of a percentage that are kept when a stored 0.025 is shown as 2.5%.
 _DIGITS: Final = 12
@@ -42,17 +43,17 @@ def read_workbook(content: bytes, file: str, sheet: str | None) -> Grid:
     Raises
     ------
     DataError
-        If the file cannot be opened, the sheet is not certain, cells are merged or a formula has no stored value.
+        If the file cannot be opened, the sheet is not certain or cells are merged.
     """
     formulas = _open(content, file, values=False)
     name = _choose(formulas, file, sheet)
     chosen = formulas[name]
     with_formula = {cell.coordinate for cell in _filled(chosen) if cell.data_type == "f"}
     values = _open(content, file, values=True)[name] if with_formula else chosen
-    problems = _merged(values, file) + _uncalculated(values, with_formula, file)
+    problems = _merged(values, file)
     if problems:
         raise DataError(problems)
-    return _grid(_filled(values))
+    return replace(_grid(_filled(values)), unread=_uncalculated(values, with_formula, file))
 
 
 def _grid(filled: list[Cell]) -> Grid:
@@ -145,20 +146,25 @@ def _merged(worksheet: Any, file: str) -> list[Problem]:
     ]
 
 
-def _uncalculated(worksheet: Any, with_formula: Iterable[str], file: str) -> list[Problem]:
-    """Return an error for formulas whose result was never stored: their cells would count as empty."""
-    cells = [worksheet[place] for place in sorted(with_formula) if worksheet[place].value is None]
-    if not cells:
-        return []
-    return [
+def _uncalculated(worksheet: Any, with_formula: Iterable[str], file: str) -> tuple[Problem, ...]:
+    """Return an error for each column with formulas whose result was never stored: their cells would count as empty."""
+    cells = [worksheet[place] for place in with_formula if worksheet[place].value is None]
+    by_column: dict[int, list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: (cell.column, cell.row)):
+        by_column.setdefault(cell.column, []).append(cell)
+    return tuple(
         Problem(
-            "formula-without-value",
-            f"the formula in cell {cells[0].coordinate} has no stored result",
+            UNCALCULATED,
+            f"the formula in cell {found[0].coordinate} has no stored result",
             file=file,
-            rows=tuple(sorted({cell.row for cell in cells})),
+            rows=tuple(cell.row for cell in found),
+            column=" ".join(cell_text(worksheet.cell(1, column).value).split()) or found[0].column_letter,
+            value="",
+            expected="a value",
             remedy="Open the file in a spreadsheet, so that it is calculated, and save it again.",
         )
-    ]
+        for column, found in by_column.items()
+    )
 
 
 def _is_number(cell: Cell) -> bool:

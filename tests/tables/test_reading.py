@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcpbayes.errors import DataError
-from mcpbayes.tables.reading import as_table, read_table
+from mcpbayes.tables.reading import UnreadCells, as_table, read_file, read_table, unread_cells
 
 BOUNDED = settings(max_examples=50, deadline=None, derandomize=True)
 
@@ -51,6 +51,14 @@ def problem(caught, check):
     found = [problem for problem in caught.value.problems if problem.check == check]
     assert len(found) == 1, str(caught.value)
     return found[0]
+
+
+def unread(path, match):
+    """Return the table of a file with one problem of a column, of which the reader warns, and the problem."""
+    with pytest.warns(UnreadCells, match=match):
+        table = read_table(path)
+    (found,) = unread_cells(table)
+    return table, found
 
 
 # separators, encodings, decimal signs
@@ -145,10 +153,9 @@ def test_decimal_commas_unquoted_between_commas_make_long_rows(write):
 
 
 def test_decimal_commas_quoted_between_commas(write):
-    with pytest.raises(DataError, match="save the file with semicolons") as caught:
-        read_table(write('study,soc\nA,"0,5"\nB,"1,5"\n'))
-    found = problem(caught, "comma-in-number")
-    assert (found.rows, found.column, found.value) == ((2, 3), "soc", "0,5")
+    table, found = unread(write('study,soc\nA,"0,5"\nB,"1,5"\n'), "save the file with semicolons")
+    assert (found.check, found.rows, found.column, found.value) == ("comma-in-number", (2, 3), "soc", "0,5")
+    assert table["soc"].tolist() == ["0,5", "1,5"]
 
 
 def test_ambiguous_fractions_follow_the_other_numbers(write):
@@ -158,16 +165,20 @@ def test_ambiguous_fractions_follow_the_other_numbers(write):
 
 @pytest.mark.parametrize("others", ["3", "12.5"])
 def test_ambiguous_comma_without_evidence(write, others):
-    with pytest.raises(DataError, match="decimal comma or a separator of thousands") as caught:
-        read_table(write(f"study;soc;necromass\nA;1,234;{others}\n"))
-    found = problem(caught, "thousands-separator")
-    assert (found.rows, found.column, found.value) == ((2,), "soc", "1,234")
+    path = write(f"study;soc;necromass\nA;1,234;{others}\n")
+    table, found = unread(path, "decimal comma or a separator of thousands")
+    assert (found.check, found.rows, found.column, found.value) == ("thousands-separator", (2,), "soc", "1,234")
+    assert table.loc[2, "soc"] == "1,234"
 
 
 def test_ambiguous_point_beside_decimal_commas(write):
-    with pytest.raises(DataError, match="beside decimal commas, the point may be") as caught:
-        read_table(write("study;soc;necromass\nA;1.234;12,5\n"))
-    assert problem(caught, "thousands-separator").column == "soc"
+    path = write("study;soc;necromass\nA;1.234;12,5\nB;2.345;3\n")
+    table, found = unread(path, "beside decimal commas, the point may be")
+    assert (found.check, found.column, found.rows) == ("thousands-separator", "soc", (2, 3))
+    mended = table.assign(necromass=["1", "2"]).replace({"soc": {"1.234": "1.2"}})
+    assert [(p.column, p.rows, p.value) for p in unread_cells(as_table(mended))] == [("soc", (3,), "2.345")]
+    assert unread_cells(as_table(mended.assign(soc=[1.2, 2.345]))) == []
+    assert unread_cells(as_table(mended.drop(columns="soc"))) == []
 
 
 def test_points_with_three_digits_are_decimals_where_no_comma_speaks_against_it(write):
@@ -178,16 +189,13 @@ def test_points_with_three_digits_are_decimals_where_no_comma_speaks_against_it(
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_separators_of_thousands(write, number, separator):
     text = f"study;soc\nA;12\nB;{number}\n".replace(";", separator)
-    with pytest.raises(DataError, match="separator of thousands") as caught:
-        read_table(write(text))
-    found = problem(caught, "thousands-separator")
-    assert (found.rows, found.column, found.value) == ((3,), "soc", number)
+    _, found = unread(write(text), "separator of thousands")
+    assert (found.check, found.rows, found.column, found.value) == ("thousands-separator", (3,), "soc", number)
 
 
 def test_commas_and_points_in_one_column(write):
-    with pytest.raises(DataError, match=r"mixed: 12,5 in row 2, 7\.25 in row 3") as caught:
-        read_table(write("study;soc\nA;12,5\nB;7.25\nC;3.5\n"))
-    assert problem(caught, "mixed-decimals").rows == (2,)
+    _, found = unread(write("study;soc\nA;12,5\nB;7.25\nC;3.5\n"), r"mixed: 12,5 in row 2, 7\.25 in row 3")
+    assert (found.check, found.rows) == ("mixed-decimals", (2,))
 
 
 def test_columns_may_differ_where_each_is_certain(write):
@@ -207,9 +215,13 @@ def test_unmistakable_decimal_commas(write, number):
 
 
 def test_all_columns_with_a_problem_are_reported(write):
-    with pytest.raises(DataError, match="2 problems") as caught:
-        read_table(write('study,soc,necromass\nA,"0,5","1,5"\n'))
-    assert [found.column for found in caught.value.problems] == ["soc", "necromass"]
+    with pytest.warns(UnreadCells, match="column (soc|necromass): commas stand") as caught:
+        table = read_table(write('study,soc,necromass\nA,"0,5","1,5"\n'))
+    assert len(caught) == 2
+    assert [found.column for found in unread_cells(table)] == ["soc", "necromass"]
+    # who reports the problems himself gets no warning, and a changed table keeps its separator
+    changed = read_file(table.attrs["path"]).assign(n="3")
+    assert [found.column for found in unread_cells(as_table(changed))] == ["soc", "necromass"]
 
 
 # shape
@@ -283,10 +295,17 @@ def test_quotation_marks(write, text):
 
 @pytest.mark.parametrize("code", ["#DIV/0!", "#REF!", "#VALUE!"])
 def test_failed_formula_in_text(write, code):
-    with pytest.raises(DataError, match="the formula in cell C3 failed") as caught:
-        read_table(write(f"study,n,soc\nA,3,1\nB,3,{code}\nC,3,{code}\n"))
-    found = problem(caught, "failed-formula")
-    assert (found.rows, found.column, found.value) == ((3, 4), "soc", code)
+    path = write(f"study,n,soc\nA,3,1\nB,3,{code}\nC,3,{code}\n")
+    table, found = unread(path, "the formula in cell C3 failed")
+    assert (found.check, found.rows, found.column, found.value) == ("failed-formula", (3, 4), "soc", code)
+    assert [p.rows for p in unread_cells(as_table(table.drop(index=3)))] == [(4,)]
+
+
+def test_rows_added_twice_are_numbered_anew_and_stay_unread(write):
+    table = read_file(write('study,soc\nA,1.5\nB,"2,5"\nC,3\n'))
+    again = as_table(pd.concat([table, table]))
+    assert list(again.index) == [2, 3, 4, 5, 6, 7]
+    assert [(p.rows, p.value) for p in unread_cells(again)] == [((3, 6), "2,5")]
 
 
 # files
@@ -306,10 +325,25 @@ def test_absent_file_names_the_folder_s_tables(write, tmp_path):
         read_table(tmp_path / "nowhere" / "pairs.csv")
 
 
-def test_a_folder_is_no_table(tmp_path):
+def test_a_folder_is_no_table(write, tmp_path):
+    write("study,soc\nA,1\n", "pears.csv")
     (tmp_path / "pairs.csv").mkdir()
-    with pytest.raises(DataError, match="there is no file"):
+    with pytest.raises(DataError, match=r"pairs\.csv is a folder, not a table.*there is no table in this folder"):
         read_table(tmp_path / "pairs.csv")
+    with pytest.raises(DataError, match=r"is a folder, not a table.*Name a table in it: .*pears\.csv"):
+        read_table(tmp_path)
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(write, monkeypatch):
+    path = write("study,soc\nA,1\n")
+
+    def refuse(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    with pytest.raises(DataError, match=r"pairs\.csv cannot be read: Permission denied") as caught:
+        read_table(path)
+    assert problem(caught, "unreadable-file").remedy
 
 
 def test_sheet_of_a_text_file(write):
@@ -375,16 +409,16 @@ def test_hidden_and_empty_sheets_do_not_count(workbook):
 
 
 def test_error_cells(workbook):
-    with pytest.raises(DataError, match="the formula in cell B3 failed") as caught:
-        read_table(workbook(data=[["study", "soc"], ["A", 1], ["B", "#DIV/0!"]]))
-    found = problem(caught, "failed-formula")
-    assert (found.rows, found.column, found.value) == ((3,), "soc", "#DIV/0!")
+    _, found = unread(workbook(data=[["study", "soc"], ["A", 1], ["B", "#DIV/0!"]]), "formula in cell B3 failed")
+    assert (found.check, found.rows, found.column, found.value) == ("failed-formula", (3,), "soc", "#DIV/0!")
 
 
 def test_formula_without_stored_result(workbook):
-    with pytest.raises(DataError, match="formula in cell B2 has no stored result.*save it again") as caught:
-        read_table(workbook(data=[["study", "soc"], ["A", "=1+1"], ["B", 2]]))
-    assert problem(caught, "formula-without-value").rows == (2,)
+    path = workbook(data=[["study", "soc"], ["A", "=1+1"], ["B", 2]])
+    table, found = unread(path, "formula in cell B2 has no stored result.*save it again")
+    assert (found.check, found.rows, found.column) == ("formula-without-value", (2,), "soc")
+    assert [p.rows for p in unread_cells(as_table(table.assign(n=1)))] == [(2,)]
+    assert unread_cells(as_table(table.assign(soc=["2", "2"]))) == []
 
 
 def test_merged_cells(workbook):
@@ -469,8 +503,8 @@ def test_frame_with_the_problems_of_a_file():
         as_table(pd.DataFrame())
     with pytest.raises(DataError, match="2 columns .* have the same name"):
         as_table(pd.DataFrame([["A", 1, 2]], columns=["study", "soc", "soc"]))
-    with pytest.raises(DataError, match="decimal comma or a separator of thousands"):
-        as_table(pd.DataFrame({"study": ["A"], "soc": ["1,234"]}))
+    (found,) = unread_cells(as_table(pd.DataFrame({"study": ["A"], "soc": ["1,234"]})))
+    assert (found.check, found.column, found.value) == ("thousands-separator", "soc", "1,234")
 
 
 def test_a_table_that_was_read_is_taken_as_it_is(write):

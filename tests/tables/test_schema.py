@@ -1,6 +1,6 @@
 import pandas as pd
 import pytest
-from made_tables import arm_table, checks_of, comparison_table, contrast_table, found, spoilt
+from made_tables import arm_table, checks_of, comparison_table, contrast_table, dots, found, spoilt
 
 from mcpbayes.errors import DataError
 from mcpbayes.specification.loading import load_model
@@ -172,6 +172,89 @@ def test_the_block_of_guesses_is_a_specification_that_loads(tmp_path):
     assert dict(model.data.columns) == {c: renamed[c] for c in ("study", "soc_control", "necromass_control")}
     assert model.data.units == {"necromass": "mg/kg", "soc": "g/kg"}
     assert column_block(as_table(comparison_table()), load_model()) == ""
+
+
+def test_a_table_without_treatments_is_told_what_that_costs():
+    table = comparison_table(clay=range(8), simulated="yes").rename(columns={"treatment": "Fertilization"})
+    problem = found(table, "no-treatment")
+    assert problem.severity == "warning"
+    assert problem.value == "Fertilization, clay"
+    assert "'Fertilization': --set data.columns.treatment=Fertilization" in problem.remedy
+    assert "no-treatment" not in checks_of(table, data__columns__treatment="Fertilization")
+    plain = found(table.drop(columns="Fertilization"), "no-treatment", moderators__formula="~ clay")
+    assert (plain.value, plain.remedy) == (
+        None,
+        "If a column names the treatments: --set data.columns.treatment=NAME.",
+    )
+    assert "no-treatment" in checks_of(arm_table().drop(columns="treatment"), data__layout="arm")
+    assert "no-treatment" not in checks_of(contrast_table(), "contrast-based")
+
+
+def test_columns_that_nobody_uses_are_noted():
+    table = comparison_table(clay=range(8), pages="12", simulated="yes", pH=7)
+    problem = found(table, "columns-unused", moderators__formula="~ clay", data__columns__site="pH")
+    assert (problem.severity, problem.value) == ("note", "pages")
+    assert "columns-unused" not in checks_of(comparison_table(simulated="yes"))
+
+
+@pytest.mark.parametrize(
+    "name", ["fertilization", "Fertiliser", "practice", "Amendment", "Management practice", "treatments"]
+)
+def test_treatments_are_guessed_from_what_is_done_to_fields(name):
+    assert guess_columns([name, "clay"]) == {"treatment": name}
+
+
+def unread_table(tmp_path, **cells):
+    path = tmp_path / "pairs.csv"
+    spoilt(comparison_table(pages="7", clay=range(8)), 3, **cells).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("text", ["12,345", "0,5", "1,234.5", "#REF!"])
+def test_unread_cells_block_a_table_only_where_their_column_is_used(tmp_path, text):
+    assert "error" not in {p.severity for p in check_table(unread_table(tmp_path, pages=text), load_model())}
+    for column, formula in (("soc_control", "~ 1"), ("clay", "~ clay"), ("pages", "~ pages")):
+        path, model = unread_table(tmp_path, **{column: text}), load_model(moderators=formula)
+        errors = [p for p in check_table(path, model) if p.severity == "error"]
+        assert [(p.rows, p.column, p.value, p.file) for p in errors] == [((3,), column, text, "pairs.csv")]
+        with pytest.raises(DataError, match=f"row 3, column {column}"):
+            prepare(path, model)
+
+
+def test_unread_names_have_no_echo_and_other_bad_cells_are_still_reported(tmp_path):
+    path = unread_table(tmp_path, study="#REF!", soc_control="#REF!", treatment="#REF!", n_control=1)
+    errors = {(p.check, p.column) for p in check_table(path, load_model()) if p.severity == "error"}
+    failed = {("failed-formula", column) for column in ("study", "soc_control", "treatment")}
+    assert errors == failed | {("n-below-two", "n_control")}
+
+
+@pytest.mark.parametrize(
+    ("table", "model", "settings", "remedy"),
+    [
+        (arm_table(), "arm-based", {}, "Use --set data.layout=arm."),
+        (arm_table().drop(columns="control_id"), "arm-based", {}, "Use --set data.layout=arm."),
+        (contrast_table(), "arm-based", {}, "Use --model contrast-based."),
+        (comparison_table(), "contrast-based", {}, "Use --model arm-based."),
+        (comparison_table(), "arm-based", {"data__layout": "arm"}, "Use --set data.layout=comparison."),
+        (arm_table(), "contrast-based", {}, "Use --model arm-based --set data.layout=arm."),
+    ],
+)
+def test_a_table_of_another_layout_is_told_one_thing_only(table, model, settings, remedy):
+    problem = found(table, "other-layout", model, **settings)
+    assert checks_of(table, model, **settings) == ["other-layout"]
+    assert problem.remedy == remedy
+    assert column_block(as_table(table), load_model(model, settings=dots(settings))) == ""
+
+
+def test_contrasts_of_one_pool_are_recognised():
+    table = contrast_table().rename(columns={"yi_soc": "yi", "vi_soc": "vi"})[["study", "comparison", "yi", "vi"]]
+    assert "--model contrast-based --set 'data.outcomes=" in found(table, "other-layout").remedy
+
+
+def test_foreign_names_are_no_other_layout():
+    table = comparison_table().rename(columns=lambda name: name.upper() if name.startswith("soc") else f"x{name}")
+    assert "other-layout" not in checks_of(table)
+    assert "column-absent" in checks_of(table)
 
 
 def test_a_column_that_was_mapped_is_not_looked_up_under_its_own_name():
