@@ -40,7 +40,7 @@ _HOMES: Final = {
     "summarise": "mcpbayes.output.summary",
     "scenario_table": "mcpbayes.output.summary",
     "share_table": "mcpbayes.output.summary",
-    "comparison_table": "mcpbayes.output.summary",
+    "comparison_table": "mcpbayes.output.comparisons",
     "save": "mcpbayes.output.folder",
     "load": "mcpbayes.output.folder",
     "analyse": "mcpbayes.analysis",

@@ -9,6 +9,7 @@ import xarray as xr
 
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.scenarios import classify
+from mcpbayes.estimands.targets import population_points
 from mcpbayes.estimands.tree import apply_settings
 from mcpbayes.evidence.diagnostics import judge
 from mcpbayes.inference.engine import fit
@@ -50,9 +51,12 @@ def analyse(
     DataError
         With every problem of the table at once.
     SpecificationError
+        Before sampling, also where ``at`` names a moderator, category or kind that does not exist.
     """
     model = model or load_model("arm-based")
     arms = prepare(table, model)
+    kinds = [str(kind) for kind in arms["kind"].values] if arms.attrs["level_kind"] == "on" else []
+    population_points(arms, kinds, at)
     result = fit(arms, model, seed=seed, report=report)
     return judge(estimate(result, at))
 

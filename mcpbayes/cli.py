@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcpbayes import __version__
-from mcpbayes.errors import McpbayesError, Problem, SpecificationError
+from mcpbayes.errors import DataError, McpbayesError, Problem, SpecificationError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,7 +26,6 @@ DONE, BUG, USAGE, DIAGNOSTICS, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
     help="Bayesian meta-analysis of the soil microbial carbon pump: both pools in one model, ΔMCP and scenarios out.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -34,6 +33,7 @@ app = typer.Typer(
 
 Table = Annotated[Path, typer.Argument(help="Table: .csv, .tsv or .xlsx.", metavar="TABLE")]
 Model = Annotated[str, typer.Option(help="Name of a shipped model, or a .toml file.", metavar="NAME|FILE")]
+Moderators = Annotated[str | None, typer.Option(help="Formula, for example '~ duration_years'.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Set one key of the specification; repeatable.", metavar="KEY=VALUE")
 ]
@@ -57,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Default: those of the process.
+        Default: those of the process; without any, the help is shown.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         code = app(arguments, prog_name="mcpbayes", standalone_mode=False, obj=shlex.join(["mcpbayes", *arguments]))
     except typer.TyperException as error:
@@ -68,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except McpbayesError as error:
         print(f"mcpbayes: {error}", file=sys.stderr)
         return USAGE
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"mcpbayes: {place}{error.strerror or error}", file=sys.stderr)
+        return USAGE
     except Exception:
         traceback.print_exc()
         print(
@@ -75,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return BUG
     if code == INTERRUPTED:  # Typer turns Ctrl-C into this code
-        print("\nmcpbayes: interrupted; nothing was written", file=sys.stderr)
+        print("\nmcpbayes: interrupted; a folder without manifest.json is incomplete", file=sys.stderr)
     return code if isinstance(code, int) else DONE
 
 
@@ -102,10 +106,11 @@ def demo(
     overwrite: Overwrite = False,
 ) -> int:
     """Take the example table (simulated) through everything."""
+    from mcpbayes.output.folder import require_place
     from mcpbayes.specification.loading import load_model
     from mcpbayes.tables.example import example_path, read_example
 
-    _require_free(out, overwrite)
+    require_place(out, overwrite)
     print(f"The example table is simulated: no field measured these numbers ({example_path().name}).")
     return _analyse(read_example(), load_model("arm-based"), out, seed=seed, overwrite=overwrite, command=context.obj)
 
@@ -164,10 +169,13 @@ def simulate(
     truth_file = out.with_suffix(".truth.json")
     if not overwrite and (out.exists() or truth_file.exists()):
         raise McpbayesError(f"{out} or {truth_file} exists; pass --overwrite to replace them")
+    names = tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
+    if not names:
+        raise SpecificationError(f"expected at least one kind of treatment; found {kinds!r}", "--kinds")
     table, truth = draw(
         studies=studies,
         seed=seed,
-        kinds=tuple(kind.strip() for kind in kinds.split(",") if kind.strip()),
+        kinds=names,
         effect=_two(effect, "--effect"),
         tau_study=_two(tau_study, "--tau-study"),
         tau_comparison=_two(tau_comparison, "--tau-comparison"),
@@ -198,26 +206,29 @@ def _two(text: str | None, option: str) -> tuple[float, float] | None:
 def check(
     table: Table,
     model: Model = "arm-based",
+    moderators: Moderators = None,
     settings: Settings = None,
     sheet: Sheet = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
 ) -> int:
-    """Report every problem of a table, without fitting."""
+    """Report every problem of a table and what a run would assume, without fitting."""
     from mcpbayes.specification.loading import load_model
     from mcpbayes.tables.arms import check_table
-    from mcpbayes.tables.guess import column_block
 
-    specification = load_model(model, settings=settings or ())
-    frame = _read(table, sheet, specification)
-    problems = check_table(frame, specification)
+    specification = load_model(model, settings=settings or (), moderators=moderators)
+    frame = None
+    try:
+        frame = _read(table, sheet, specification)
+        problems = check_table(frame, specification)
+    except DataError as unreadable:
+        problems = unreadable.problems
     if as_json:
         print(json.dumps([problem.as_dict() for problem in problems], indent=1, ensure_ascii=False))
     else:
         _print_problems(problems)
-        block = column_block(frame, specification)
-        if block:
-            print(f"\nBest guesses for the columns of this table; correct them and save as a .toml file:\n\n{block}")
+        if frame is not None:
+            _print_outlook(frame, specification, any(problem.severity == "error" for problem in problems))
     failing = ("error", "warning") if strict else ("error",)
     return USAGE if any(problem.severity in failing for problem in problems) else DONE
 
@@ -231,13 +242,28 @@ def _print_problems(problems: Sequence[Problem]) -> None:
     print("{} errors, {} warnings, {} notes".format(*counts))
 
 
+def _print_outlook(frame: Any, specification: "Specification", has_errors: bool) -> None:
+    """Print best guesses for foreign columns and, where a run would start, what it would analyse and assume."""
+    from mcpbayes.output.headline import assumption_lines
+    from mcpbayes.tables.arms import prepare
+    from mcpbayes.tables.guess import column_block
+
+    block = column_block(frame, specification)
+    if block:
+        print(f"\nBest guesses for the columns of this table; correct them and save as a .toml file:\n\n{block}")
+    if not has_errors:
+        print()
+        for line in assumption_lines(prepare(frame, specification)):
+            print(line)
+
+
 @app.command()
 def run(
     context: typer.Context,
     table: Table,
     out: Annotated[Path, typer.Option(help="Folder of the results.")],
     model: Model = "arm-based",
-    moderators: Annotated[str | None, typer.Option(help="Formula, for example '~ duration_years'.")] = None,
+    moderators: Moderators = None,
     at: Annotated[
         list[str] | None, typer.Option(help="Evaluate there, too; repeatable.", metavar="MODERATOR=1,2")
     ] = None,
@@ -249,9 +275,10 @@ def run(
     overwrite: Overwrite = False,
 ) -> int:
     """Analyse a table: effects, ΔMCP, scenario probabilities, figures, report."""
+    from mcpbayes.output.folder import require_place
     from mcpbayes.specification.loading import load_model
 
-    _require_free(out, overwrite)
+    require_place(out, overwrite)
     changes = [*(settings or ()), *([f"sampling.engine={engine}"] if engine else [])]
     specification = load_model(model, settings=changes, moderators=moderators)
     frame = _read(table, sheet, specification)
@@ -264,15 +291,15 @@ def run(
         at=points,
         with_report=not no_report,
         overwrite=overwrite,
-        source=table,
+        inputs=[Path(model)] if model.endswith(".toml") else [],
         command=context.obj,
     )
 
 
 def _read(table: Path, sheet: str | None, specification: "Specification") -> Any:
-    from mcpbayes.tables.reading import read_table
+    from mcpbayes.tables.reading import read_file
 
-    return read_table(table, sheet=sheet or specification.data.sheet)
+    return read_file(table, sheet or specification.data.sheet)
 
 
 def _points(options: Sequence[str]) -> dict[str, list[object]]:
@@ -293,14 +320,6 @@ def _number_or_text(value: str) -> float | str:
         return value
 
 
-def _require_free(out: Path, overwrite: bool) -> None:
-    """Refuse a folder with contents before an hour of work, not after."""
-    if out.exists() and not out.is_dir():
-        raise McpbayesError(f"--out {out} is a file; name a folder")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
-        raise McpbayesError(f"{out} is not empty; pass --overwrite to replace earlier results in it")
-
-
 def _analyse(
     frame: Any,
     specification: "Specification",
@@ -311,28 +330,39 @@ def _analyse(
     at: dict[str, list[object]] | None = None,
     with_report: bool = True,
     overwrite: bool = False,
-    source: Path | None = None,
+    inputs: Sequence[Path] = (),
 ) -> int:
     from mcpbayes.analysis import analyse
     from mcpbayes.estimands.tree import with_groups
-    from mcpbayes.output.folder import write_folder
+    from mcpbayes.output.manifest import sha256
 
     def progress(message: str) -> None:
         print(f"mcpbayes: {message}", file=sys.stderr)
 
     print(f"seed {seed}")
-    result = with_groups(analyse(frame, specification, seed=seed, at=at, report=progress), {}, command=command)
+    # On record in the result itself, beside its table, for every report that is made from it later.
+    read = json.dumps([{"file": path.name, "sha256": sha256(path)} for path in inputs])
+    result = analyse(frame, specification, seed=seed, at=at, report=progress)
+    result = with_groups(result, {}, command=command, inputs=read)
     progress("writing results")
-    inputs = [source] if source is not None else []
-    write_folder(result, out, report=with_report, overwrite=overwrite, command=command, inputs=inputs)
-    return _conclude(result, out, with_report)
+    return _conclude(result, out, with_report=with_report, overwrite=overwrite)
 
 
-def _conclude(result: "xr.DataTree", out: Path, with_report: bool) -> int:
-    """Print what was analysed, the headline, what was imputed and where the report is; return the exit code."""
+def _conclude(result: "xr.DataTree", out: Path, *, with_report: bool = True, overwrite: bool = True) -> int:
+    """Write the folder; print what was analysed, the headline, what was imputed and where the report is.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    from mcpbayes.output.folder import write_folder
     from mcpbayes.output.headline import closing_lines
+    from mcpbayes.output.summary import summarise
 
-    for line in closing_lines(result):
+    summary, command = summarise(result), result.attrs["command"]
+    write_folder(result, out, report=with_report, overwrite=overwrite, command=command, summary=summary)
+    for line in closing_lines(result, summary):
         print(line)
     problems = [Problem(**problem) for problem in json.loads(result.attrs["problems"])]
     for problem in problems:
@@ -351,20 +381,21 @@ def _conclude(result: "xr.DataTree", out: Path, with_report: bool) -> int:
 @app.command()
 def report(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Folder written by mcpbayes run.", metavar="DIR")],
+    folder: Annotated[Path, typer.Argument(help="Folder written by mcpbayes run, or its result.nc.", metavar="DIR")],
     settings: Settings = None,
 ) -> int:
     """Write tables, figures and report anew from a saved result, without sampling."""
     from mcpbayes.analysis import reapply
-    from mcpbayes.output.folder import load, write_folder
+    from mcpbayes.estimands.tree import with_groups
+    from mcpbayes.output.folder import RESULT, load
 
-    result = load(folder / "result.nc")
+    folder = folder.parent if folder.name == RESULT and folder.is_file() else folder
+    result = load(folder / RESULT)
     if settings:
         result = reapply(result, settings)
-    # The call that sampled stays on record beside the one that wrote the folder anew.
+    # The call that sampled stays on record beside every one that wrote the folder anew.
     command = " ; ".join(call for call in (result.attrs.get("command"), context.obj) if call)
-    write_folder(result, folder, overwrite=True, command=command)
-    return _conclude(result, folder, True)
+    return _conclude(with_groups(result, {}, command=command), folder)
 
 
 def _quoted(path: Path) -> str:

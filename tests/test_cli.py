@@ -42,6 +42,11 @@ def test_version_and_help(capsys):
         (["models", "arm"], "arm-based"),
         (["report", "{out}"], "result.nc"),
         (["simulate", "--out", "{out}", "--effect", "0.3"], "two numbers"),
+        (["simulate", "--out", "{out}", "--kinds", ""], "--kinds: expected at least one kind"),
+        (["simulate", "--out", "{out}/x.csv"], "non-existent directory"),
+        (["template", "--out", "{table}/x.csv"], "table.csv: "),
+        (["run", "{table}", "--out", "{table}/out"], "Nothing can be written to"),
+        (["report", "{table}"], "No saved result at"),
     ],
 )
 def test_usage_errors_exit_2_with_one_message(arguments, message, table, tmp_path, capsys):
@@ -57,6 +62,38 @@ def test_a_folder_with_contents_is_refused_before_any_work(table, tmp_path, caps
     (tmp_path / "out/notes.txt").write_text("mine")
     assert main(["run", str(table), "--out", str(tmp_path / "out")]) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_without_arguments_the_help_is_shown(capsys):
+    assert main([]) == 0
+    captured = capsys.readouterr()
+    assert "simulate" in captured.out and not captured.err
+
+
+def _no_fit(*_: object, **__: object) -> None:
+    raise AssertionError("the fit began")
+
+
+@pytest.mark.parametrize(
+    ("at", "message"), [("clay=20", "unknown moderator 'clay'"), ("kind=slag", "unknown kind 'slag'")]
+)
+def test_points_that_do_not_exist_are_found_before_the_fit(at, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("mcpbayes.analysis.fit", _no_fit)
+    path = tmp_path / "kinds.csv"
+    mb.simulate(studies=6, seed=1, kinds=("manure", "straw"))[0].to_csv(path, index=False)
+    assert main(["run", str(path), "--out", str(tmp_path / "out"), "--at", at]) == 2
+    assert message in capsys.readouterr().err
+    assert main(["run", str(path), "--out", str(tmp_path / "out"), "--at", "kind=straw"]) == 1
+    assert "the fit began" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_one_message_with_the_file(table, monkeypatch, capsys):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(table))
+
+    monkeypatch.setattr("mcpbayes.tables.reading.read_file", refuse)
+    assert main(["check", str(table)]) == 2
+    assert capsys.readouterr().err == f"mcpbayes: {table}: Permission denied\n"
 
 
 def test_a_bug_is_exit_1_with_traceback_and_please_report(monkeypatch, capsys):
@@ -75,7 +112,40 @@ def test_interruption_is_exit_130(monkeypatch, capsys):
 
     monkeypatch.setattr("mcpbayes.specification.catalogue.list_models", interrupted)
     assert main(["models"]) == 130
-    assert "interrupted" in capsys.readouterr().err
+    assert "interrupted; a folder without manifest.json is incomplete" in capsys.readouterr().err
+
+
+@pytest.fixture
+def faked(monkeypatch):
+    """Runs whose draws are made up."""
+    monkeypatch.setattr("mcpbayes.analysis.fit", lambda arms, model, *, seed, report: fake_result())
+
+
+def test_every_report_stays_on_record_with_the_model_file(faked, table, tmp_path):
+    (tmp_path / "mine.toml").write_text('extends = "arm-based"\n')
+    out = str(tmp_path / "out")
+    main(["run", str(table), "--out", out, "--model", str(tmp_path / "mine.toml"), "--no-report"])
+    before = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert [entry["file"] for entry in before["inputs"]][-1] == "mine.toml"
+    main(["report", out, "--set", "summary.interval_prob=0.9"])
+    main(["report", f"{out}/result.nc", "--set", "summary.interval_prob=0.8"])
+    after = json.loads((tmp_path / "out/manifest.json").read_text())
+    calls = after["command"].split(" ; ")
+    assert [call.split()[1] for call in calls] == ["run", "report", "report"]
+    assert [call[-3:] for call in calls[1:]] == ["0.9", "0.8"]
+    assert mb.load(out).attrs["command"] == after["command"]
+    assert after["inputs"] == before["inputs"]
+
+
+def test_a_run_works_its_summary_out_once_for_all_that_it_writes(faked, table, tmp_path, monkeypatch):
+    from mcpbayes.output import summary
+
+    calls = []
+    monkeypatch.setattr("mcpbayes.output.document.context.summarise", None)
+    summarise = summary.summarise
+    monkeypatch.setattr(summary, "summarise", lambda result: calls.append(1) or summarise(result))
+    assert main(["run", str(table), "--out", str(tmp_path / "out")]) in (0, 3)
+    assert len(calls) == 1 and (tmp_path / "out/report.html").exists()
 
 
 def test_failed_diagnostics_are_exit_3_and_everything_is_saved(monkeypatch, table, tmp_path, capsys):
@@ -106,6 +176,44 @@ def test_check_reports_json_and_strictness(table, tmp_path, capsys):
     capsys.readouterr()
     assert main(["check", str(tmp_path / "bare.csv"), "--strict", "--json"]) == 2
     assert "no-sd" in {problem["check"] for problem in json.loads(capsys.readouterr().out)}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "check"),
+    [("missing.csv", None, "file-not-found"), ("empty.csv", "", "empty-table"), ("x.pdf", "x", "file-kind")],
+)
+def test_check_reports_what_cannot_be_read_like_any_other_problem(name, content, check, tmp_path, capsys):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    assert main(["check", str(tmp_path / name)]) == 2
+    out = capsys.readouterr().out
+    assert f"ERROR   {check}: " in out and out.endswith("1 errors, 0 warnings, 0 notes\n")
+    assert main(["check", str(tmp_path / name), "--json"]) == 2
+    assert [problem["check"] for problem in json.loads(capsys.readouterr().out)] == [check]
+
+
+def test_cells_that_cannot_be_read_are_problems_of_the_check_and_no_warnings(table, tmp_path, capsys, recwarn):
+    frame = pd.read_csv(table, dtype=str)
+    frame.loc[0, "soc_control"] = frame.loc[0, "soc_control"].replace(".", ",")
+    frame.to_csv(tmp_path / "comma.csv", index=False)
+    assert main(["check", str(tmp_path / "comma.csv"), "--json"]) == 2
+    errors = [problem for problem in json.loads(capsys.readouterr().out) if problem["severity"] == "error"]
+    assert [(problem["column"], problem["rows"]) for problem in errors] == [("soc_control", [2])]
+    assert not recwarn.list
+
+
+def test_check_ends_with_what_a_run_would_assume(table, capsys):
+    assert main(["check", str(table)]) == 0
+    *_, size, rule, imputed = capsys.readouterr().out.splitlines()
+    assert size.startswith("4 studies, ") and "controls of" in rule and imputed.startswith("Imputed: ")
+    assert main(["check", str(table), "--json"]) == 0
+    assert isinstance(json.loads(capsys.readouterr().out), list)
+
+
+def test_check_reads_the_moderators(table, capsys):
+    assert main(["check", str(table), "--moderators", "~ clay"]) == 2
+    out = capsys.readouterr().out
+    assert "moderator-absent" in out and "Imputed" not in out
 
 
 def test_check_ends_with_guesses_for_foreign_columns(table, tmp_path, capsys):

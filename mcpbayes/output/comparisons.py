@@ -100,5 +100,7 @@ def _contrasts(data: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
     yield from _covariances(data["sampling_covariance"].transpose("comparison", *matrix).values, outcomes, "")
     shared = data["control_covariance"].sel(control=data["control_of_comparison"].values)
     yield from _covariances(shared.transpose("control", *matrix).values, outcomes, "_control")
+    if "source_rho" in data:
+        yield "source_rho", data["source_rho"].values
     if "mcp_efficacy_control" in data:
         yield "mcp_efficacy_control", data["mcp_efficacy_control"].values

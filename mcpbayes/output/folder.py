@@ -28,8 +28,13 @@ COMPARISONS: Final = "comparisons.csv"
 
 #: Every file that a run can write beside its figures; with overwriting these are replaced or removed, no others.
 FILES: Final = (RESULT, SUMMARY, SCENARIOS, SHARES, COMPARISONS, SPECIFICATION, REPORT, MANIFEST)
-#: Names of the figures, each written as SVG and PNG.
-FIGURE_NAMES: Final = ("scenario-plane", "forest", "scenario-bars", "delta-mcp")
+#: Name of a figure, written as SVG and PNG → function of `mcpbayes.plots` that draws it; in the order of the report.
+FIGURE_NAMES: Final = {
+    "scenario-plane": "scenario_plane",
+    "forest": "forest",
+    "scenario-bars": "scenario_bars",
+    "delta-mcp": "densities",
+}
 
 #: netCDF through h5netcdf: the engine that writes strings and trees without a C library of netCDF.
 _ENGINE: Final = "h5netcdf"
@@ -108,6 +113,33 @@ def load(path: str | Path) -> xr.DataTree:
     return tree.map_over_datasets(_python_attributes)
 
 
+def require_place(out: str | Path, overwrite: bool = False) -> None:
+    """Refuse a place where results cannot be written: before an hour of work, not after.
+
+    Parameters
+    ----------
+    out : str or Path
+        The folder meant; need not exist. Nothing is made or left there.
+    overwrite : bool
+        Whether a folder with contents may be used.
+
+    Raises
+    ------
+    FolderError
+        ``out`` is a file, or a folder that is not empty while ``overwrite`` is False, or nothing can be written there.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise FolderError(f"{out} is a file; the output needs a folder.")
+    if out.is_dir() and not overwrite and any(out.iterdir()):
+        raise FolderError(f"The folder {out} is not empty. Choose another, or allow overwriting (--overwrite).")
+    place = out.resolve()
+    while not place.exists():
+        place = place.parent
+    with _scratch(place, out.name):
+        pass
+
+
 def write_folder(
     result: xr.DataTree,
     out: str | Path,
@@ -116,6 +148,7 @@ def write_folder(
     overwrite: bool = False,
     command: str = "",
     inputs: Iterable[str | Path] = (),
+    summary: "DataFrame | None" = None,
 ) -> Path:
     """Write everything about a result into one folder.
 
@@ -136,6 +169,8 @@ def write_folder(
         The exact call, for the manifest and the report.
     inputs : iterable of path
         Files that the run read; their SHA-256 goes into the manifest.
+    summary : DataFrame, optional
+        Of `mcpbayes.summarise` for the same result, where it is at hand.
 
     Returns
     -------
@@ -145,20 +180,27 @@ def write_folder(
     Raises
     ------
     FolderError
-        ``out`` is a file, or a folder that is not empty while ``overwrite`` is False, or nothing can be written there.
+        As `require_place`.
     """
     out = Path(out)
-    _check_place(out, overwrite)
-    with _beside(out) as scratch:
+    require_place(out, overwrite)
+    # Inside a folder that exists: it may be a disk of its own, and moving from another would not be one step.
+    with _scratch(out, out.name) if out.is_dir() else _beside(out) as scratch:
         draft = Path(scratch) / "folder"
         draft.mkdir()
-        _write_files(result, draft, report=report, command=command, inputs=inputs)
+        _write_files(result, draft, report=report, command=command, inputs=inputs, summary=summary)
         _move(draft, out)
     return out
 
 
 def _write_files(
-    result: xr.DataTree, folder: Path, *, report: bool, command: str, inputs: Iterable[str | Path]
+    result: xr.DataTree,
+    folder: Path,
+    *,
+    report: bool,
+    command: str,
+    inputs: Iterable[str | Path],
+    summary: "DataFrame | None",
 ) -> None:
     # Imported here because reading a saved result needs none of the tables and figures.
     from mcpbayes.evidence.diagnostics import diagnose
@@ -167,7 +209,7 @@ def _write_files(
     from mcpbayes.output.manifest import manifest
 
     save(result, folder / RESULT)
-    made = tables(result)
+    made = tables(result, summary)
     for name, table in made.items():
         # The same bytes on every system: UTF-8, decimal point, shortest text that reads back to the same number.
         table.to_csv(folder / name, index=False, encoding="utf-8", lineterminator="\n")
@@ -177,16 +219,17 @@ def _write_files(
         (folder / FIGURES).mkdir()
         for name, content in as_files(figures).items():
             (folder / FIGURES / name).write_bytes(content)
-        _write_text(folder / REPORT, render(result, command=command, figures=figures))
+        _write_text(folder / REPORT, render(result, command=command, figures=figures, summary=made[SUMMARY]))
     found = manifest(result, command, inputs, diagnose(result, made[SUMMARY]).as_dict())
     _write_text(folder / MANIFEST, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 
-def tables(result: xr.DataTree) -> dict[str, "DataFrame"]:
+def tables(result: xr.DataTree, summary: "DataFrame | None" = None) -> dict[str, "DataFrame"]:
     """Return the tables of the output folder by file name; scenarios and shares exist for both pools only."""
-    from mcpbayes.output.summary import comparison_table, scenario_table, share_table, summarise
+    from mcpbayes.output.comparisons import comparison_table
+    from mcpbayes.output.summary import scenario_table, share_table, summarise
 
-    found = {SUMMARY: summarise(result)}
+    found = {SUMMARY: summarise(result) if summary is None else summary}
     if words.SCENARIO in result.children:
         found |= {SCENARIOS: scenario_table(result), SHARES: share_table(result)}
     return found | {COMPARISONS: comparison_table(result)}
@@ -195,18 +238,16 @@ def tables(result: xr.DataTree) -> dict[str, "DataFrame"]:
 def _beside(path: Path) -> TemporaryDirectory[str]:
     """Return a temporary folder on the same disk, so that moving from it to the place is one step."""
     place = path.resolve()
+    return _scratch(place.parent, place.name)
+
+
+def _scratch(folder: Path, name: str) -> TemporaryDirectory[str]:
+    """Return a temporary folder, named after what is made in it, within a folder; the folder is made where missing."""
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent)
+        folder.mkdir(parents=True, exist_ok=True)
+        return TemporaryDirectory(prefix=f".{name}-", dir=folder)
     except OSError as error:
-        raise FolderError(f"Nothing can be written to {place.parent}: {error.strerror}.") from error
-
-
-def _check_place(out: Path, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise FolderError(f"{out} is a file; the output needs a folder.")
-    if out.is_dir() and not overwrite and any(out.iterdir()):
-        raise FolderError(f"The folder {out} is not empty. Choose another, or allow overwriting (--overwrite).")
+        raise FolderError(f"Nothing can be written to {folder}: {error.strerror}.") from error
 
 
 def _move(draft: Path, out: Path) -> None:

@@ -1,5 +1,6 @@
 """What a run says at its end: size, headline per kind, what was imputed; the report's own sentences, as plain lines."""
 
+import pandas as pd
 import xarray as xr
 
 from mcpbayes import vocabulary as words
@@ -7,16 +8,33 @@ from mcpbayes.estimands.tree import group
 from mcpbayes.output.document.context import headlines
 from mcpbayes.output.document.material import analysed, imputed
 from mcpbayes.output.document.numbers import listing, plural
-from mcpbayes.output.summary import summarise
 
 
-def closing_lines(result: xr.DataTree) -> list[str]:
+def assumption_lines(data: xr.Dataset) -> list[str]:
+    """Return what a run will analyse and assume.
+
+    Parameters
+    ----------
+    data : xr.Dataset
+        From `mcpbayes.prepare`.
+
+    Returns
+    -------
+    list of str
+        One line on the size, one on how many controls were found and by which rule, one on imputation.
+    """
+    return [_size(data), *filter(None, [str(data.attrs.get("control_rule", ""))]), _imputed(data)]
+
+
+def closing_lines(result: xr.DataTree, summary: pd.DataFrame) -> list[str]:
     """Return the lines that a run ends with.
 
     Parameters
     ----------
     result : xr.DataTree
         From `mcpbayes.analyse`.
+    summary : DataFrame
+        Of `mcpbayes.summarise` for the same result.
 
     Returns
     -------
@@ -25,7 +43,7 @@ def closing_lines(result: xr.DataTree) -> list[str]:
     """
     data = group(result, words.DATA)
     lines = [_size(data)]
-    for headline in headlines(result, data, summarise(result)):
+    for headline in headlines(result, data, summary):
         lines += [f"{headline['name']}{headline[level]}" for level in (words.MEAN, words.NEW)]
     return [*lines, _imputed(data)]
 

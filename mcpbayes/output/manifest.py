@@ -1,6 +1,7 @@
 """The manifest: what was run, on what, with which versions; the one file of a folder that may hold clock time."""
 
 import hashlib
+import json
 import platform
 import sys
 from collections.abc import Iterable, Mapping
@@ -14,24 +15,23 @@ import xarray as xr
 from mcpbayes import __version__
 from mcpbayes import vocabulary as words
 
-#: Packages whose version can change a number, a table or a figure.
+#: The declared dependencies, and the two that PyMC samples with: what can change a number, a table or a figure.
 PACKAGES: Final = (
     "numpy",
     "scipy",
     "pandas",
     "xarray",
     "h5netcdf",
-    "formulaic",
-    "pint",
-    "pandera",
-    "openpyxl",
-    "arviz-stats",
-    "arviz-plots",
-    "matplotlib",
-    "jinja2",
     "pymc",
     "pytensor",
     "nutpie",
+    "matplotlib",
+    "pandera",
+    "pint",
+    "openpyxl",
+    "jinja2",
+    "tomli-w",
+    "typer",
 )
 
 NOT_INSTALLED: Final = "not installed"
@@ -66,7 +66,8 @@ def input_files(result: xr.DataTree, inputs: Iterable[str | Path] = ()) -> list[
     Parameters
     ----------
     result : xr.DataTree
-        Its data group names the table and carries the hash taken when the table was read.
+        Its data group names the table and carries the hash taken when the table was read; root attribute ``inputs``,
+        where there is one, lists (JSON) what else was read when the result was made.
     inputs : iterable of path
         Files that the run read besides, such as a model file; the table itself may be among them.
 
@@ -79,7 +80,7 @@ def input_files(result: xr.DataTree, inputs: Iterable[str | Path] = ()) -> list[
     table = {"file": str(source.get("source", "")), "sha256": str(source.get("source_sha256", ""))}
     rest = [{"file": Path(path).name, "sha256": sha256(path)} for path in inputs]
     listed: list[dict[str, str]] = []
-    for entry in [table, *rest]:
+    for entry in [table, *json.loads(result.attrs.get("inputs", "[]")), *rest]:
         if entry["file"] and entry not in listed:
             listed.append(entry)
     return listed

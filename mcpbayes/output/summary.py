@@ -1,5 +1,6 @@
 """The tables that people read: estimates, scenario probabilities, shares, and what was analysed."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,10 +11,7 @@ from mcpbayes import vocabulary as words
 from mcpbayes.estimands.monte_carlo import convergence, interval, mcse_mean
 from mcpbayes.estimands.quantities import Block, quantity_blocks
 from mcpbayes.estimands.tree import group, specification
-from mcpbayes.output.comparisons import comparison_table
 from mcpbayes.specification.structure import SummarySection
-
-__all__ = ["SCENARIOS", "SHARES", "SUMMARY", "comparison_table", "scenario_table", "share_table", "summarise"]
 
 #: Columns of ``summary.csv``.
 SUMMARY: Final = (
@@ -128,15 +126,15 @@ def scenario_table(result: xr.DataTree) -> pd.DataFrame:
         `mcpbayes.classify` was not called.
     """
     scenario = group(result, words.SCENARIO)
-    codes = scenario.sizes["scenario"]
     each = {name: scenario[name].transpose("target", "scenario").values.ravel() for name in SCENARIOS[4:]}
-    columns = {
-        "level": np.repeat(scenario["level"].values.astype(str), codes),
-        "name": np.repeat(scenario["name"].values.astype(str), codes),
-        "scenario": np.tile(scenario["scenario"].values.astype(str), scenario.sizes["target"]),
-        "label": np.tile(scenario["label"].values.astype(str), scenario.sizes["target"]),
-    }
-    return pd.DataFrame(columns | each, columns=list(SCENARIOS))
+    return pd.DataFrame(_by_class(scenario, SCENARIOS[:2]) | each, columns=list(SCENARIOS))
+
+
+def _by_class(scenario: xr.Dataset, rows: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the first columns of a long table: every row (its coordinates named) with every class."""
+    named = {name: np.repeat(scenario[name].values.astype(str), scenario.sizes["scenario"]) for name in rows}
+    count = scenario[rows[0]].size
+    return named | {name: np.tile(scenario[name].values.astype(str), count) for name in ("scenario", "label")}
 
 
 def share_table(result: xr.DataTree) -> pd.DataFrame:
@@ -159,14 +157,10 @@ def share_table(result: xr.DataTree) -> pd.DataFrame:
     """
     scenario, section = group(result, words.SCENARIO), specification(result).summary
     share = scenario["share"].transpose("group", "scenario", "chain", "draw").values
-    groups, codes = share.shape[:2]
-    draws = share.reshape(groups * codes, *share.shape[2:])
+    draws = share.reshape(-1, *share.shape[2:])
     flat = draws.reshape(len(draws), -1)
     lower, upper = interval(flat, section.interval_kind, section.interval_prob)
     columns = {
-        "group": np.repeat(scenario["group"].values.astype(str), codes),
-        "scenario": np.tile(scenario["scenario"].values.astype(str), groups),
-        "label": np.tile(scenario["label"].values.astype(str), groups),
         "mean": flat.mean(axis=1),
         "median": np.median(flat, axis=1),
         "lower": lower,
@@ -175,4 +169,4 @@ def share_table(result: xr.DataTree) -> pd.DataFrame:
         "interval_prob": section.interval_prob,
         "mcse": mcse_mean(draws),
     }
-    return pd.DataFrame(columns, columns=list(SHARES))
+    return pd.DataFrame(_by_class(scenario, SHARES[:1]) | columns, columns=list(SHARES))

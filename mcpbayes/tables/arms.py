@@ -164,6 +164,7 @@ def _dataset(
     problems += new + notes.spelling_variants(rows["treatment"], rows["kind"])
     on_site, new = site_level(rows, rows["site_name"], model.levels.site)
     problems += new + notes.study_notes(rows["study"])
+    problems += notes.control_spellings(rows["study"], rows["control_id"]) + notes.example_rows(rows["study"])
     section = model.moderators
     moderators = rows[moderator_columns(rows)].rename(columns=lambda name: name.removeprefix(PREFIX))
     design = build_design(

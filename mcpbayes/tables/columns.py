@@ -250,9 +250,10 @@ def _fill(column: Column, rows: int) -> Column:
     return replace(column, examples=cells if len(cells) == rows else (cells or ("",)) * rows)
 
 
-_STUDY: Final = Column(
-    "study", "Name of the study or paper.", "id", ("Example (delete this row)",), required=True, blank=False
-)
+#: Study of the template's example row.
+EXAMPLE_STUDY: Final = "Example (delete this row)"
+
+_STUDY: Final = Column("study", "Name of the study or paper.", "id", (EXAMPLE_STUDY,), required=True, blank=False)
 _CONTROL_ID: Final = Column(
     "control_id", "Name of the control within its study; rows that share a control carry the same one.", "id", ("CK",)
 )

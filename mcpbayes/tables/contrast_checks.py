@@ -111,7 +111,8 @@ def sharing_problems(rows: pd.DataFrame, names: Mapping[str, str], data: xr.Data
             f"what the rows of {assumed} of {data.sizes['control']} controls share is assumed: half of their smallest "
             "sampling covariance"
         )
-        remedy = "Give the variance of the control's log mean, CV²/n, in v_control."
+        columns = " and ".join(contrast_columns(outcomes, outcome)[2] for outcome in outcomes)
+        remedy = f"Give the variance of the control's log mean, CV²/n, in {columns}."
         problems.append(Problem("assumed-control-variance", message, "warning", remedy=remedy))
     return problems
 

@@ -13,6 +13,7 @@ from mcpbayes.tables import shared_variance as shared
 from mcpbayes.tables.columns import contrast_columns, pair_columns
 from mcpbayes.tables.labels import texts
 from mcpbayes.tables.shared_variance import Array
+from mcpbayes.vocabulary import IMPUTED, REPORTED
 
 
 def control_columns(outcomes: Sequence[str]) -> list[str]:
@@ -130,11 +131,14 @@ def contrast_dataset(rows: pd.DataFrame, controls: Sequence[str], outcomes: Sequ
         "sampling_covariance": (("comparison", *pair), covariance),
         "control_covariance": (("control", *pair), control),
     }
+    if len(outcomes) > 1:
+        variables["source_rho"] = ("comparison", np.where(assumed, IMPUTED, REPORTED).astype(object))
     if rows["mcp_efficacy_control"].notna().any():
         variables["mcp_efficacy_control"] = ("comparison", rows["mcp_efficacy_control"].to_numpy(float))
     nothing = dict.fromkeys(outcomes, 0)
     attrs = {
         "imputed": json.dumps({"sd": nothing, "n": nothing, "rho_within": int(assumed.sum())}),
+        "rho_assumed": rho,
         "assumed_control_variance": int(guessed.sum()),
     }
     coords = {"control": texts(controls), "outcome": texts(outcomes), "outcome_bis": texts(outcomes)}

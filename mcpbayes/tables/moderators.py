@@ -85,8 +85,8 @@ def complete_rows(
         rows = tuple(frame.index[incomplete])
         dropped = Problem(
             "dropped-rows",
-            f"{len(rows)} of {len(frame)} comparisons were left out",
-            "note",
+            f"{len(rows)} of {len(frame)} comparisons were left out, since a moderator is missing",
+            "warning",
             rows=rows,
             column=empty,
             expected="a value of each moderator",

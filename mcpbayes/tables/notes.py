@@ -9,7 +9,7 @@ import pandas as pd
 
 from mcpbayes.errors import Problem
 from mcpbayes.specification.structure import DataSection
-from mcpbayes.tables.columns import CONTROL, TREATMENT
+from mcpbayes.tables.columns import CONTROL, EXAMPLE_STUDY, TREATMENT
 from mcpbayes.tables.layouts import arm_columns, arms_of
 from mcpbayes.tables.naming import natural_order
 from mcpbayes.vocabulary import SOC
@@ -100,6 +100,32 @@ def spelling_variants(treatment: pd.Series, kind: pd.Series) -> list[Problem]:
         for spellings in alike.values()
         if len({kind_of[spelling] for spelling in spellings}) > 1
     ]
+
+
+def control_spellings(study: pd.Series, control_id: pd.Series) -> list[Problem]:
+    """Return a warning for names of controls of one study that differ in capitals only: one control counted twice."""
+    given = pd.DataFrame({"study": study, "control": control_id})[control_id != ""].drop_duplicates()
+    alike = given.groupby(["study", given["control"].str.casefold()])["control"].agg(list).droplevel(1)
+    return [
+        Problem(
+            "control-spelling",
+            f"names of controls of study {name} differ in capitals only, but count as different controls",
+            "warning",
+            value=" / ".join(natural_order(spellings)),
+            remedy="If they are one control, give it one name: its error is counted once then.",
+        )
+        for name, spellings in alike.items()
+        if len(spellings) > 1
+    ]
+
+
+def example_rows(study: pd.Series) -> list[Problem]:
+    """Return a warning where the template's example row was not deleted."""
+    rows = study.index[study == EXAMPLE_STUDY]
+    if rows.empty:
+        return []
+    message = "the example row of the template is still in the table, and would be analysed"
+    return [Problem("example-row", message, "warning", rows=tuple(rows), remedy="Delete it.")]
 
 
 def study_notes(study: pd.Series) -> list[Problem]:

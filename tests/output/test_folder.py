@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import fakes
@@ -13,8 +14,8 @@ from document_fakes import one_pool
 
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.scenarios import classify
-from mcpbayes.output.document.figures import NAMES
-from mcpbayes.output.folder import FIGURE_NAMES, FolderError, load, save, tables, write_folder
+from mcpbayes.output.folder import FIGURE_NAMES, FolderError, load, require_place, save, tables, write_folder
+from mcpbayes.output.plots import gallery
 from mcpbayes.specification.loading import from_toml, load_model
 
 SPECIFICATION = 'title = "ΔMCP"\n'
@@ -136,8 +137,8 @@ def test_a_folder_holds_what_the_contract_names_and_nothing_else(written):
     assert [path.name for path in written.parent.iterdir()] == ["out"]
 
 
-def test_the_names_of_the_figures_are_those_that_are_drawn():
-    assert tuple(NAMES) == FIGURE_NAMES
+def test_every_figure_of_the_folder_is_one_of_the_gallery():
+    assert set(FIGURE_NAMES.values()) <= set(gallery.__all__)
 
 
 def test_tables_are_plain_csv_in_full_precision(written, classified):
@@ -192,6 +193,44 @@ def test_a_place_that_cannot_be_written_is_named(tree, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(FolderError, match="Nothing can be written to .*file"):
         save(tree, tmp_path / "file" / "deep" / "result.nc")
+
+
+@pytest.mark.parametrize("place", ["file/out", "file/deep/out"])
+def test_a_place_that_cannot_be_written_is_found_beforehand(place, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(FolderError, match="Nothing can be written to .*file"):
+        require_place(tmp_path / place)
+
+
+def test_a_folder_without_permission_is_found_beforehand(tmp_path, monkeypatch):
+    """The refusal is made up, since the administrator may write everywhere."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("mcpbayes.output.folder.TemporaryDirectory", refuse)
+    with pytest.raises(FolderError, match="Nothing can be written to .*: Permission denied"):
+        require_place(tmp_path)
+
+
+def test_asking_for_a_place_makes_and_leaves_nothing(tmp_path):
+    require_place(tmp_path / "deep" / "out")
+    require_place(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_exists_is_written_from_within(classified, tmp_path, monkeypatch):
+    """Its parent may be of another disk, or closed to us."""
+    places = []
+    made = tempfile.TemporaryDirectory
+
+    def seen(*, prefix: str, dir: Path) -> object:
+        places.append(dir)
+        return made(prefix=prefix, dir=dir)
+
+    monkeypatch.setattr("mcpbayes.output.folder.TemporaryDirectory", seen)
+    write_folder(classified, tmp_path, report=False)
+    assert tmp_path.parent not in places and tmp_path in places
 
 
 def test_overwriting_replaces_our_files_only(written, classified, tmp_path):

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from datetime import datetime, timedelta
 from importlib.metadata import version
 
@@ -11,7 +13,7 @@ import fakes
 import pytest
 
 import mcpbayes
-from mcpbayes.output.manifest import NOT_INSTALLED, input_files, manifest, versions
+from mcpbayes.output.manifest import NOT_INSTALLED, PACKAGES, input_files, manifest, versions
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,13 @@ def test_versions_come_from_metadata():
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["mcpbayes"] == mcpbayes.__version__
     assert found["numpy"] == version("numpy")
-    assert {"scipy", "xarray", "arviz-stats", "pymc", "nutpie"} <= set(found)
+    assert NOT_INSTALLED not in found.values()
+
+
+def test_every_declared_dependency_is_listed(root):
+    declared = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    names = {re.split(r"[\[>=<~!]", entry)[0] for entry in declared}
+    assert set(PACKAGES) == names | {"pytensor", "nutpie"}
 
 
 def test_an_absent_package_is_said_to_be_absent(monkeypatch):
@@ -62,6 +70,13 @@ def test_inputs_are_hashed_once_and_named_without_their_folder(result, tmp_path)
     model.write_bytes(b"schema = 1\n")
     expected = {"file": "my model.toml", "sha256": hashlib.sha256(b"schema = 1\n").hexdigest()}
     assert input_files(result, [model, str(model)]) == [{"file": "fake.csv", "sha256": "0" * 64}, expected]
+
+
+def test_what_a_result_has_on_record_is_listed_again(result):
+    entry = {"file": "model.toml", "sha256": "1" * 64}
+    recorded = result.copy()
+    recorded.attrs["inputs"] = json.dumps([entry])
+    assert input_files(recorded) == [*input_files(result), entry]
 
 
 def test_the_analysed_table_is_listed_once_when_it_is_among_the_inputs(result, tmp_path):

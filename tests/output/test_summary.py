@@ -11,7 +11,8 @@ from mcpbayes import vocabulary as words
 from mcpbayes.errors import StageError
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.scenarios import classify
-from mcpbayes.output.summary import SCENARIOS, SHARES, SUMMARY, comparison_table, scenario_table, share_table, summarise
+from mcpbayes.output.comparisons import comparison_table
+from mcpbayes.output.summary import SCENARIOS, SHARES, SUMMARY, scenario_table, share_table, summarise
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,12 @@ import pytest
 from made_tables import arm_table, checks_of, comparison_table, contrast_table, found, spoilt
 
 from mcpbayes.errors import DataError
+from mcpbayes.inference.simulation import simulate
 from mcpbayes.specification.loading import load_model
 from mcpbayes.tables.arms import check_table, prepare
 from mcpbayes.tables.levels import site_names
 from mcpbayes.tables.reading import as_table
+from mcpbayes.tables.template import write_template
 
 
 def test_a_clean_table_has_no_errors_and_no_warnings():
@@ -182,8 +184,8 @@ def test_missing_moderators_list_their_rows_or_are_left_out():
     problem = found(table, "missing-moderator", moderators__formula="~ clay")
     assert (problem.severity, problem.rows, problem.column) == ("error", (4, 7), "clay")
     model = load_model(moderators="~ clay", settings={"moderators.missing": "drop"})
-    (note,) = (p for p in check_table(table, model) if p.check == "dropped-rows")
-    assert (note.severity, note.rows) == ("note", (4, 7))
+    (warning,) = (p for p in check_table(table, model) if p.check == "dropped-rows")
+    assert (warning.severity, warning.rows) == ("warning", (4, 7))
     assert prepare(table, model).sizes["comparison"] == 6
 
 
@@ -350,3 +352,18 @@ def test_sites_are_named_by_site_then_coordinates_then_study():
         }
     )
     assert site_names(rows).tolist() == ["A: 1", "A: 41.51, 123.4", "B", "B"]
+
+
+def test_control_names_that_differ_in_capitals_are_warned_of():
+    table, _ = simulate(studies=3, seed=1)
+    table.loc[table.index[0], "control_id"] = "c1"
+    table = table.assign(study="S1", control_id=["c1" if i == 0 else "C1" for i in range(len(table))])
+    spelled = table.assign(**{name: table[name].iloc[0] for name in table if "_control" in name})
+    (problem,) = (p for p in check_table(spelled, load_model()) if p.check == "control-spelling")
+    assert (problem.severity, problem.value) == ("warning", "C1 / c1")
+
+
+def test_a_forgotten_example_row_is_warned_of(tmp_path):
+    write_template(tmp_path / "t.csv", "comparison")
+    (problem,) = (p for p in check_table(tmp_path / "t.csv", load_model()) if p.check == "example-row")
+    assert (problem.severity, problem.rows) == ("warning", (2,))

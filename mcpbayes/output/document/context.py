@@ -23,7 +23,7 @@ _BETWEEN: Final = {"kind": "kinds of treatment", "study": "studies", "site": "si
 _SETTINGS: Final = {words.MEAN: "typical comparison", words.NEW: "comparison in a study not seen"}
 
 
-def context(result: xr.DataTree, *, command: str = "") -> Row:
+def context(result: xr.DataTree, *, command: str = "", summary: pd.DataFrame | None = None) -> Row:
     """Collect what the report says.
 
     Parameters
@@ -32,6 +32,8 @@ def context(result: xr.DataTree, *, command: str = "") -> Row:
         With groups ``data``, ``posterior``, ``sample_stats``, ``delta_mcp`` and, for both pools, ``scenario``.
     command : str
         The exact call.
+    summary : DataFrame, optional
+        Of `mcpbayes.summarise` for the same result, where it is at hand.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def context(result: xr.DataTree, *, command: str = "") -> Row:
         A group is missing; the message names the verb to call first.
     """
     data, spec = group(result, words.DATA), specification(result)
-    summary = summarise(result)
+    summary = summarise(result) if summary is None else summary
     found = diagnose(result, summary)
     return (
         {"headlines": headlines(result, data, summary)}

@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from mcpbayes import vocabulary as words
+from mcpbayes.estimands.targets import kind_of_target
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.material import Row, heading, kinds, outcome_words
 
@@ -32,9 +33,8 @@ def names_at(summary: pd.DataFrame, level: str) -> list[str]:
 
 def shown_name(name: str, data: xr.Dataset) -> str:
     """Return a target's name as the report prints it: a kind by its own name."""
-    for kind in data["kind"].values.astype(str):
-        if name == f"kind={kind}" or name.startswith(f"kind={kind}, "):
-            return name.removeprefix("kind=")
+    if kind_of_target(name, data["kind"].values.astype(str)) is not None:
+        return name.removeprefix("kind=")
     return name
 
 
@@ -66,7 +66,7 @@ def effect_columns(outcomes: Sequence[str], found: Quantities) -> list[Row]:
     ]
     further: list[Row] = [
         {"quantity": "log_delta_mcp", "head": "Ratio necromass C/SOC", "unit": "% change"},
-        {"quantity": "delta_mcp", "head": "ΔMCP efficacy", "unit": "percentage points"},
+        {"quantity": "delta_mcp", "head": "ΔMCP", "unit": "percentage points"},
     ]
     return columns + [column for column in further if column["quantity"] in have]
 

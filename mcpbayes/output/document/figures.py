@@ -8,17 +8,10 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.output.document.material import Row
+from mcpbayes.output.folder import FIGURE_NAMES
 from mcpbayes.output.plots import gallery
 from mcpbayes.output.plots.captions import caption
 from mcpbayes.output.plots.style import as_png, as_svg
-
-#: File name → function of the gallery that draws it; `folder.FIGURE_NAMES` lists the same names.
-NAMES: Final = {
-    "scenario-plane": "scenario_plane",
-    "forest": "forest",
-    "scenario-bars": "scenario_bars",
-    "delta-mcp": "densities",
-}
 
 #: What a reader who cannot see the figure hears; the caption says the rest.
 ALTERNATIVES: Final = {
@@ -47,7 +40,7 @@ def draw(result: xr.DataTree) -> dict[str, Any]:
     dict of str to matplotlib.figure.Figure
         By file name without ending, in the order of the report.
     """
-    drawn = NAMES if words.SCENARIO in result.children else {"forest": NAMES["forest"]}
+    drawn = FIGURE_NAMES if words.SCENARIO in result.children else {"forest": FIGURE_NAMES["forest"]}
     return {name: getattr(gallery, function)(result) for name, function in drawn.items()}
 
 
@@ -77,7 +70,7 @@ def inline(result: xr.DataTree, figures: Figures) -> list[Row]:
             "name": name,
             "source": _data_uri(figure),
             "alt": ALTERNATIVES[name],
-            "caption": caption(result, NAMES[name]),
+            "caption": caption(result, FIGURE_NAMES[name]),
         }
         for name, figure in figures.items()
     ]

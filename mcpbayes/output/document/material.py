@@ -165,18 +165,21 @@ def imputed(data: xr.Dataset) -> list[Row]:
 
 
 def _imputed_contrast(data: xr.Dataset) -> list[Row]:
-    assumed = int(data.attrs.get("assumed_control_variance", 0))
-    if not assumed:
-        return []
-    return [
-        {
-            "quantity": "variance of a shared control",
-            "reported": data.sizes["control"] - assumed,
-            "derived": 0,
-            "imputed": assumed,
-            "used": "half the smallest variance among its rows",
-        }
-    ]
+    rows: list[Row] = []
+    if "source_rho" in data:
+        value = xr.full_like(data["log_ratio"].isel(outcome=0, drop=True), float(data.attrs["rho_assumed"]))
+        rows.append(_origins("correlation of the sampling errors of a row", data["source_rho"], value, "ϱ ="))
+    if assumed := int(data.attrs.get("assumed_control_variance", 0)):
+        rows.append(
+            {
+                "quantity": "variance of a shared control",
+                "reported": data.sizes["control"] - assumed,
+                "derived": 0,
+                "imputed": assumed,
+                "used": "half the smallest variance among its rows",
+            }
+        )
+    return rows
 
 
 def _origins(quantity: str, source: xr.DataArray, value: xr.DataArray, symbol: str) -> Row:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+import pandas as pd
 import xarray as xr
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -15,7 +16,9 @@ _TEMPLATE: Final = "report.html.j2"
 _STYLE: Final = "style.css"
 
 
-def render(result: xr.DataTree, *, command: str = "", figures: Figures | None = None) -> str:
+def render(
+    result: xr.DataTree, *, command: str = "", figures: Figures | None = None, summary: pd.DataFrame | None = None
+) -> str:
     """Return the report of a result as HTML.
 
     Parameters
@@ -26,6 +29,8 @@ def render(result: xr.DataTree, *, command: str = "", figures: Figures | None = 
         The exact call, printed as it is.
     figures : mapping of str to matplotlib.figure.Figure, optional
         Figures drawn already, by file name (`figures.draw`); drawn here otherwise.
+    summary : DataFrame, optional
+        Of `mcpbayes.summarise` for the same result, where it is at hand.
 
     Returns
     -------
@@ -38,7 +43,7 @@ def render(result: xr.DataTree, *, command: str = "", figures: Figures | None = 
     StageError
         A group is missing; the message names the verb to call first.
     """
-    values = context(result, command=command)
+    values = context(result, command=command, summary=summary)
     drawn = draw(result) if figures is None else figures
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

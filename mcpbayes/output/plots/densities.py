@@ -50,8 +50,9 @@ def densities(result: xr.DataTree, *, names: Sequence[str] | None = None, panel_
     Returns
     -------
     matplotlib.figure.Figure
-        Percentage points of necromass/SOC, or ln(ratio treated / ratio control) with a percent axis where the control ratio of
-        a target is not known. Each density is scaled to the same height; under it median, 50 % and outer interval.
+        Percentage points of necromass/SOC, or ln(ratio treated / ratio control) with a percent axis where the control
+        ratio of a target is not known. Each density is scaled to the same height; under it median, 50 % and outer
+        interval.
 
     Raises
     ------
