@@ -32,7 +32,10 @@ def rows(result: xr.DataTree, names: Sequence[str] | None) -> list[Row]:
     several = targets.kind_of(result, headline[0]) is not None
     found = [Row("head", "Treatment kinds" if several else "All comparisons")]
     for name in population:
-        counts = _counts(result, _mask(result, targets.kind_of(result, name)))
+        kind = targets.kind_of(result, name)
+        # A point asked for, or a category, is no set of comparisons that could be counted.
+        whole = kind is not None or name in (words.AVERAGE, words.AVERAGE_OVER_KINDS)
+        counts = _counts(result, _mask(result, kind)) if whole else ("", "", "")
         seen = " (one study)" if targets.kind_counts(result, name)[1] == 1 else ""
         shown = lettering.fit(targets.shown_name(name), 1.4 if seen else 2.1, 7.5, "bold") + seen
         found.append(Row("mean", shown, name, name in headline, *counts))
