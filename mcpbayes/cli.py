@@ -211,6 +211,9 @@ def check(
     sheet: Sheet = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    write_model: Annotated[
+        Path | None, typer.Option(help="Write the guesses for foreign column names to this .toml file.")
+    ] = None,
 ) -> int:
     """Report every problem of a table and what a run would assume, without fitting."""
     from mcpbayes.specification.loading import load_model
@@ -228,7 +231,7 @@ def check(
     else:
         _print_problems(problems)
         if frame is not None:
-            _print_outlook(frame, specification, any(problem.severity == "error" for problem in problems))
+            _print_outlook(frame, specification, write_model, any(problem.severity == "error" for problem in problems))
     failing = ("error", "warning") if strict else ("error",)
     return USAGE if any(problem.severity in failing for problem in problems) else DONE
 
@@ -239,17 +242,25 @@ def _print_problems(problems: Sequence[Problem]) -> None:
         for problem in found:
             print(f"{severity.upper():<8}{problem.check}: {problem}")
     counts = [sum(problem.severity == severity for problem in problems) for severity in ("error", "warning", "note")]
-    print("{} errors, {} warnings, {} notes".format(*counts))
+    words = ("error", "warning", "note")
+    print(", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in zip(counts, words, strict=True)))
 
 
-def _print_outlook(frame: Any, specification: "Specification", has_errors: bool) -> None:
+def _print_outlook(frame: Any, specification: "Specification", write_model: Path | None, has_errors: bool) -> None:
     """Print best guesses for foreign columns and, where a run would start, what it would analyse and assume."""
     from mcpbayes.output.headline import assumption_lines
     from mcpbayes.tables.arms import prepare
     from mcpbayes.tables.guess import column_block
 
     block = column_block(frame, specification)
-    if block:
+    if block and write_model is not None:
+        if write_model.exists():
+            raise McpbayesError(f"{write_model} exists already; choose another name")
+        write_model.write_text(block if block.endswith("\n") else f"{block}\n", encoding="utf-8")
+        print(
+            f"\nBest guesses for the columns are in {write_model}; correct them, then: --model {_quoted(write_model)}"
+        )
+    elif block:
         print(f"\nBest guesses for the columns of this table; correct them and save as a .toml file:\n\n{block}")
     if not has_errors:
         print()

@@ -221,6 +221,11 @@ def test_check_ends_with_guesses_for_foreign_columns(table, tmp_path, capsys):
     renamed.to_csv(tmp_path / "foreign.csv", index=False)
     assert main(["check", str(tmp_path / "foreign.csv")]) == 2
     assert "[data.columns]" in capsys.readouterr().out
+    model = tmp_path / "mine.toml"
+    assert main(["check", str(tmp_path / "foreign.csv"), "--write-model", str(model)]) == 2
+    assert main(["check", str(tmp_path / "foreign.csv"), "--model", str(model)]) == 0
+    assert main(["check", str(tmp_path / "foreign.csv"), "--write-model", str(model)]) == 2
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_simulate_writes_table_and_truth_once(tmp_path, capsys):
