@@ -187,7 +187,7 @@ def test_check_reports_what_cannot_be_read_like_any_other_problem(name, content,
         (tmp_path / name).write_text(content)
     assert main(["check", str(tmp_path / name)]) == 2
     out = capsys.readouterr().out
-    assert f"ERROR   {check}: " in out and out.endswith("1 error,, 0 warnings, 0 notes\n")
+    assert f"ERROR   {check}: " in out and out.endswith("1 error, 0 warnings, 0 notes\n")
     assert main(["check", str(tmp_path / name), "--json"]) == 2
     assert [problem["check"] for problem in json.loads(capsys.readouterr().out)] == [check]
 
