@@ -70,6 +70,17 @@ SCENARIOS: Final = tuple(SCENARIO_LABELS)
 SYNCHRONOUS: Final = ("N+C+r0", "N-C-r0", "N0C0r0")
 
 
+#: Name of a figure, written as SVG and PNG → function of `mcpbayes.plots` that draws it; in the order of the report.
+FIGURE_NAMES: Final = MappingProxyType(
+    {
+        "scenario-plane": "scenario_plane",
+        "forest": "forest",
+        "scenario-bars": "scenario_bars",
+        "delta-mcp": "densities",
+    }
+)
+
+
 def pair_name(outcomes: tuple[str, ...] | list[str], i: int, j: int) -> str:
     """Return the name of a pair of outcomes on dim ``pair``, for example ``"necromass,soc"``."""
     return f"{outcomes[i]},{outcomes[j]}"

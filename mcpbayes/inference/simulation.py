@@ -64,7 +64,8 @@ def simulate(
     Notes
     -----
     Log means are drawn around the truth with the sampling covariance that the reported SDs, n and ϱ = 0.5 imply, so
-    the table follows the model exactly; means are rounded to five significant digits.
+    the table follows the model exactly (with its default bias correction and ϱ, and where no SD is left out); means are
+    rounded to five significant digits.
     """
     model = model or load_model("arm-based")
     if tuple(model.data.outcomes) != ("necromass", "soc"):

@@ -28,13 +28,6 @@ COMPARISONS: Final = "comparisons.csv"
 
 #: Every file that a run can write beside its figures; with overwriting these are replaced or removed, no others.
 FILES: Final = (RESULT, SUMMARY, SCENARIOS, SHARES, COMPARISONS, SPECIFICATION, REPORT, MANIFEST)
-#: Name of a figure, written as SVG and PNG → function of `mcpbayes.plots` that draws it; in the order of the report.
-FIGURE_NAMES: Final = {
-    "scenario-plane": "scenario_plane",
-    "forest": "forest",
-    "scenario-bars": "scenario_bars",
-    "delta-mcp": "densities",
-}
 
 #: netCDF through h5netcdf: the engine that writes strings and trees without a C library of netCDF.
 _ENGINE: Final = "h5netcdf"
@@ -256,7 +249,11 @@ def _move(draft: Path, out: Path) -> None:
         draft.rename(out)
         return
     # First of all the old manifest goes and last of all the new one comes: it marks a folder as complete.
-    for name in (MANIFEST, *(f"{FIGURES}/{name}.{end}" for name in FIGURE_NAMES for end in ("svg", "png")), *FILES):
+    for name in (
+        MANIFEST,
+        *(f"{FIGURES}/{name}.{end}" for name in words.FIGURE_NAMES for end in ("svg", "png")),
+        *FILES,
+    ):
         if name == MANIFEST or not (draft / name).exists():
             (out / name).unlink(missing_ok=True)
     files = [file.relative_to(draft) for file in sorted(draft.rglob("*")) if file.is_file()]

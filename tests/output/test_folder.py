@@ -14,7 +14,7 @@ from document_fakes import one_pool
 
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.scenarios import classify
-from mcpbayes.output.folder import FIGURE_NAMES, FolderError, load, require_place, save, tables, write_folder
+from mcpbayes.output.folder import FolderError, load, require_place, save, tables, write_folder
 from mcpbayes.output.plots import gallery
 from mcpbayes.specification.loading import from_toml, load_model
 
@@ -138,7 +138,7 @@ def test_a_folder_holds_what_the_contract_names_and_nothing_else(written):
 
 
 def test_every_figure_of_the_folder_is_one_of_the_gallery():
-    assert set(FIGURE_NAMES.values()) <= set(gallery.__all__)
+    assert set(words.FIGURE_NAMES.values()) <= set(gallery.__all__)
 
 
 def test_tables_are_plain_csv_in_full_precision(written, classified):

@@ -8,7 +8,6 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.output.document.material import Row
-from mcpbayes.output.folder import FIGURE_NAMES
 from mcpbayes.output.plots import gallery
 from mcpbayes.output.plots.captions import caption
 from mcpbayes.output.plots.style import as_png, as_svg
@@ -40,7 +39,7 @@ def draw(result: xr.DataTree) -> dict[str, Any]:
     dict of str to matplotlib.figure.Figure
         By file name without ending, in the order of the report.
     """
-    drawn = FIGURE_NAMES if words.SCENARIO in result.children else {"forest": FIGURE_NAMES["forest"]}
+    drawn = words.FIGURE_NAMES if words.SCENARIO in result.children else {"forest": words.FIGURE_NAMES["forest"]}
     return {name: getattr(gallery, function)(result) for name, function in drawn.items()}
 
 
@@ -70,7 +69,7 @@ def inline(result: xr.DataTree, figures: Figures) -> list[Row]:
             "name": name,
             "source": _data_uri(figure),
             "alt": ALTERNATIVES[name],
-            "caption": caption(result, FIGURE_NAMES[name]),
+            "caption": caption(result, words.FIGURE_NAMES[name]),
         }
         for name, figure in figures.items()
     ]
