@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 from document_fakes import one_pool
 
+from mcpbayes import vocabulary as words
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.scenarios import classify
 from mcpbayes.output.folder import FolderError, load, require_place, save, tables, write_folder
