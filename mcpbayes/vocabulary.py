@@ -35,7 +35,6 @@ MEAN: Final = "mean"
 NEW: Final = "new"
 STUDY: Final = "study"
 COMPARISON: Final = "comparison"
-LEVELS: Final = (PARAMETER, MEAN, NEW, STUDY, COMPARISON)
 
 # Names of targets at the levels mean and new.
 AVERAGE: Final = "average"

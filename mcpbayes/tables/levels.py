@@ -48,6 +48,8 @@ def kind_level(kind: pd.Series, study: pd.Series, setting: str) -> tuple[str, li
             "warning",
         )
         return "off", [only]
+    if setting == "off":
+        return "off", []  # nothing is said of single kinds then
     studies = study.groupby(kind).nunique()
     rare = [name for name in kinds if studies[name] == 1]
     problems = []
@@ -62,7 +64,7 @@ def kind_level(kind: pd.Series, study: pd.Series, setting: str) -> tuple[str, li
                 remedy="Spellings of one kind can be joined in [data.kinds].",
             )
         )
-    return "off" if setting == "off" else "on", problems
+    return "on", problems
 
 
 def site_names(rows: pd.DataFrame) -> pd.Series:

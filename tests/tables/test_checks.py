@@ -281,6 +281,12 @@ def test_a_kind_seen_in_one_study_is_marked():
     assert (problem.severity, problem.value) == ("warning", "biochar")
 
 
+def test_kinds_are_not_warned_of_where_they_are_no_level():
+    table = spoilt(comparison_table(), 4, treatment="biochar")
+    assert "kind-in-one-study" in checks_of(table)
+    assert "kind-in-one-study" not in checks_of(table, levels__kind="off")
+
+
 def test_spelling_variants_are_pointed_out_unless_they_are_one_kind():
     treatment = ["manure", "straw; lime", "Manure ", "lime; straw", "manure", "straw", "manure", "straw"]
     table = comparison_table(treatment=treatment)

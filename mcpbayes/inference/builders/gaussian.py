@@ -1,7 +1,7 @@
 """Arm-based and contrast-based model in PyMC: the independent route to the posterior.
 
 Everything Gaussian is integrated out in closed form, so that only standard deviations and correlations are sampled.
-Sampling effects of studies and kinds non-centred was tried first: it left divergences and bulk ESS below 400 on
+Sampling effects of studies and kinds non-centred was tried first: it left divergences and too few effective draws on
 ordinary tables (the ridge between mean effect and kinds, funnels between effects and τ), which this form does not have.
 """
 
