@@ -7,13 +7,14 @@ RUN := $(VENV)/bin/
 CANDIDATES := $(PYTHON) python3 python3.13 python3.12 python
 CHECK := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))
 
-.PHONY: demo test lint notebooks lock clean help
+.PHONY: demo test lint notebooks benchmarks lock clean help
 
 help:
 	@echo "make demo   the example table through everything (into out/demo)"
 	@echo "make test   the test suite"
 	@echo "make lint   formatting, linters, strict types"
 	@echo "make notebooks  run the notebooks and keep their output"
+	@echo "make benchmarks  speed, robustness and calibration of the collapsed engine, recorded"
 	@echo "make lock   write constraints.txt anew from pyproject.toml"
 
 demo: $(STAMP)
@@ -29,6 +30,11 @@ lint: $(STAMP)
 
 notebooks: $(STAMP)
 	$(RUN)jupyter-execute --inplace notebooks/*.ipynb
+
+benchmarks: $(STAMP)
+	$(RUN)python -m benchmarks.speed
+	$(RUN)python -m benchmarks.robustness
+	$(RUN)python -m benchmarks.calibration
 
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.12 --generate-hashes --no-header -o constraints.txt

@@ -12,11 +12,13 @@ from mcpbayes.estimands.scenarios import classify
 from mcpbayes.estimands.targets import population_points
 from mcpbayes.estimands.tree import apply_settings
 from mcpbayes.evidence.diagnostics import judge
+from mcpbayes.evidence.influence import leave_one_study_out
 from mcpbayes.inference.engine import fit
+from mcpbayes.output.conclusion import conclude
 from mcpbayes.specification.loading import from_toml, load_model
 from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.arms import prepare
-from mcpbayes.vocabulary import NECROMASS, SOC
+from mcpbayes.vocabulary import INFLUENCE, NECROMASS, SOC
 
 
 def analyse(
@@ -53,12 +55,34 @@ def analyse(
     SpecificationError
         Before sampling, also where ``at`` names a moderator, category or kind that does not exist.
     """
+    return judge(estimate(_fitted(table, model, seed, at, report), at))
+
+
+def analyse_with_summary(
+    table: pd.DataFrame | str | Path,
+    model: Specification | None = None,
+    *,
+    seed: int = 1,
+    at: Mapping[str, Sequence[object]] | None = None,
+    report: Callable[[str], None] | None = None,
+) -> tuple[xr.DataTree, pd.DataFrame]:
+    """Do what `analyse` does and return the table of `mcpbayes.summarise` too: quicker than one after the other."""
+    result, summary = conclude(_fitted(table, model, seed, at, report), at)
+    return judge(result), summary
+
+
+def _fitted(
+    table: pd.DataFrame | str | Path,
+    model: Specification | None,
+    seed: int,
+    at: Mapping[str, Sequence[object]] | None,
+    report: Callable[[str], None] | None,
+) -> xr.DataTree:
     model = model or load_model("arm-based")
     arms = prepare(table, model)
     kinds = [str(kind) for kind in arms["kind"].values] if arms.attrs["level_kind"] == "on" else []
     population_points(arms, kinds, at)
-    result = fit(arms, model, seed=seed, report=report)
-    return judge(estimate(result, at))
+    return fit(arms, model, seed=seed, report=report)
 
 
 def estimate(result: xr.DataTree, at: Mapping[str, Sequence[object]] | None = None) -> xr.DataTree:
@@ -69,7 +93,9 @@ def estimate(result: xr.DataTree, at: Mapping[str, Sequence[object]] | None = No
 
 
 def reapply(result: xr.DataTree, settings: Sequence[str] | Mapping[str, object]) -> xr.DataTree:
-    """Apply settings of [delta_mcp], [scenarios] or [summary] to a fitted result, without sampling.
+    """Apply settings of [delta_mcp], [scenarios] or [summary] to a fitted result, without sampling it again.
+
+    A group ``influence`` is made anew: the draws behind it are not kept.
 
     Parameters
     ----------
@@ -83,7 +109,8 @@ def reapply(result: xr.DataTree, settings: Sequence[str] | Mapping[str, object])
     SpecificationError
         For any key that would need another fit.
     """
-    return judge(estimate(apply_settings(result, settings), points_of(result)))
+    new = judge(estimate(apply_settings(result, settings), points_of(result)))
+    return leave_one_study_out(new) if INFLUENCE in result.children else new
 
 
 def points_of(result: xr.DataTree) -> Mapping[str, Sequence[object]]:

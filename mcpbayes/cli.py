@@ -16,8 +16,10 @@ import typer
 
 from mcpbayes import __version__
 from mcpbayes.errors import DataError, McpbayesError, Problem, SpecificationError
+from mcpbayes.vocabulary import INFLUENCE
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from mcpbayes.specification.structure import Specification
@@ -40,6 +42,7 @@ Settings = Annotated[
 Sheet = Annotated[str | None, typer.Option(help="Sheet of an .xlsx file.")]
 Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in the folder.")]
+Influence = Annotated[bool, typer.Option("--influence", help="Leave out every study in turn: does one decide?")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Numbers only: no figures, no report.html.")]
 
 
@@ -282,6 +285,7 @@ def run(
     seed: Seed = 1,
     settings: Settings = None,
     sheet: Sheet = None,
+    influence: Influence = False,
     no_report: NoReport = False,
     overwrite: Overwrite = False,
 ) -> int:
@@ -300,6 +304,7 @@ def run(
         out,
         seed=seed,
         at=points,
+        influence=influence,
         with_report=not no_report,
         overwrite=overwrite,
         inputs=[Path(model)] if model.endswith(".toml") else [],
@@ -331,6 +336,10 @@ def _number_or_text(value: str) -> float | str:
         return value
 
 
+def _progress(message: str) -> None:
+    print(f"mcpbayes: {message}", file=sys.stderr)
+
+
 def _analyse(
     frame: Any,
     specification: "Specification",
@@ -339,27 +348,33 @@ def _analyse(
     seed: int,
     command: str,
     at: dict[str, list[object]] | None = None,
+    influence: bool = False,
     with_report: bool = True,
     overwrite: bool = False,
     inputs: Sequence[Path] = (),
 ) -> int:
-    from mcpbayes.analysis import analyse
+    from mcpbayes.analysis import analyse_with_summary
     from mcpbayes.estimands.tree import with_groups
+    from mcpbayes.evidence.assumptions import with_assumptions
+    from mcpbayes.evidence.influence import leave_one_study_out
     from mcpbayes.output.manifest import sha256
-
-    def progress(message: str) -> None:
-        print(f"mcpbayes: {message}", file=sys.stderr)
 
     print(f"seed {seed}")
     # On record in the result itself, beside its table, for every report that is made from it later.
     read = json.dumps([{"file": path.name, "sha256": sha256(path)} for path in inputs])
-    result = analyse(frame, specification, seed=seed, at=at, report=progress)
+    result, summary = analyse_with_summary(frame, specification, seed=seed, at=at, report=_progress)
     result = with_groups(result, {}, command=command, inputs=read)
-    progress("writing results")
-    return _conclude(result, out, with_report=with_report, overwrite=overwrite)
+    if with_report:
+        result = with_assumptions(result)
+    if influence:
+        result = leave_one_study_out(result, report=_progress)
+    _progress("writing results")
+    return _conclude(result, summary, out, with_report=with_report, overwrite=overwrite)
 
 
-def _conclude(result: "xr.DataTree", out: Path, *, with_report: bool = True, overwrite: bool = True) -> int:
+def _conclude(
+    result: "xr.DataTree", summary: "pd.DataFrame", out: Path, *, with_report: bool = True, overwrite: bool = True
+) -> int:
     """Write the folder; print what was analysed, the headline, what was imputed and where the report is.
 
     Returns
@@ -369,9 +384,8 @@ def _conclude(result: "xr.DataTree", out: Path, *, with_report: bool = True, ove
     """
     from mcpbayes.output.folder import write_folder
     from mcpbayes.output.headline import closing_lines
-    from mcpbayes.output.summary import summarise
 
-    summary, command = summarise(result), result.attrs["command"]
+    command = result.attrs["command"]
     write_folder(result, out, report=with_report, overwrite=overwrite, command=command, summary=summary)
     for line in closing_lines(result, summary):
         print(line)
@@ -394,19 +408,24 @@ def report(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder written by mcpbayes run, or its result.nc.", metavar="DIR")],
     settings: Settings = None,
+    influence: Influence = False,
 ) -> int:
-    """Write tables, figures and report anew from a saved result, without sampling."""
+    """Write tables, figures and report anew from a saved result, without sampling it again."""
     from mcpbayes.analysis import reapply
     from mcpbayes.estimands.tree import with_groups
+    from mcpbayes.evidence.influence import leave_one_study_out
     from mcpbayes.output.folder import RESULT, load
+    from mcpbayes.output.summary import summarise
 
     folder = folder.parent if folder.name == RESULT and folder.is_file() else folder
     result = load(folder / RESULT)
     if settings:
         result = reapply(result, settings)
+    if influence and INFLUENCE not in result.children:
+        result = leave_one_study_out(result, report=_progress)
     # The call that sampled stays on record beside every one that wrote the folder anew.
     command = " ; ".join(call for call in (result.attrs.get("command"), context.obj) if call)
-    return _conclude(with_groups(result, {}, command=command), folder)
+    return _conclude(with_groups(result, {}, command=command), summarise(result), folder)
 
 
 def _quoted(path: Path) -> str:

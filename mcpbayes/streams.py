@@ -18,6 +18,9 @@ PURPOSES: Final = {
     "prior": 5,  # prior draws behind the prior probabilities
     "simulate": 6,  # simulated tables
     "root": 7,  # coefficients and kinds drawn from their Gaussian conditional
+    "proposals": 8,  # proposals of the collapsed engine, and its chains
+    "influence": 9,  # chains without one study, and proposals where those of all studies do not suffice, block = study
+    "worlds": 10,  # one seed per world of a result that is pooled over worlds
 }
 
 

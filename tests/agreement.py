@@ -10,6 +10,8 @@ import numpy as np
 from arviz_stats.base import array_stats
 from scipy.stats import norm
 
+from mcpbayes.estimands.monte_carlo import convergence
+
 QUANTILES = (0.025, 0.05, 0.5, 0.95, 0.975)
 
 
@@ -62,3 +64,31 @@ def disagreements(ours: list[Summary], theirs: list[Summary]) -> list[str]:
         if a.kind == "mean" and gap > 0.1 * b.sd:
             found.append(f"{a.name} mean: {a.value:.5g} against {b.value:.5g}, more than 0.1 sd ({b.sd:.3g})")
     return found
+
+
+def rows_that_disagree(names: list[str], ours: np.ndarray, theirs: np.ndarray) -> list[str]:
+    """Apply the rule to mean, sd and five quantiles of many quantities at once; draws (row, chain, draw)."""
+    first, second = (_all_summaries(draws) for draws in (ours, theirs))
+    kinds = ["mean", "sd", *(f"q{p}" for p in QUANTILES)]
+    z = norm.ppf(1 - 0.005 / first[0].size)
+    gap = np.abs(first[0] - second[0])
+    limit = z * np.hypot(first[1], second[1])
+    limit[:, 0] = np.minimum(limit[:, 0], 0.1 * second[0][:, 1])
+    return [
+        f"{names[row]} {kinds[kind]}: {first[0][row, kind]:.5g} against {second[0][row, kind]:.5g}, "
+        f"limit {limit[row, kind]:.2g}"
+        for row, kind in zip(*np.nonzero(gap > limit), strict=True)
+    ]
+
+
+def _all_summaries(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return values and Monte-Carlo standard errors, (row, 7); ESS by the package's own function, tested elsewhere."""
+    found = convergence(draws)
+    bulk, tail = found["ess_bulk"], found["ess_tail"]
+    flat = draws.reshape(len(draws), -1)
+    mean, sd = flat.mean(axis=1), flat.std(axis=1, ddof=1)
+    values, errors = [mean, sd], [sd / np.sqrt(bulk), sd / np.sqrt(2 * bulk)]
+    for p, quantile in zip(QUANTILES, np.quantile(flat, QUANTILES, axis=1), strict=True):
+        values.append(quantile)
+        errors.append(np.sqrt(p * (1 - p) / tail) * sd / norm.pdf(norm.ppf(p)))
+    return np.stack(values, axis=1), np.stack(errors, axis=1)

@@ -17,6 +17,8 @@ ROOMS = [
     "errors",
     "vocabulary",
     "streams",
+    "workers",
+    "kernels",
     "specification",
     "measurement",
     "tables",
@@ -32,6 +34,7 @@ DOORS = {
     "pymc": ("inference/nuts.py", "inference/builders/"),
     "pytensor": ("inference/nuts.py", "inference/builders/"),
     "nutpie": ("inference/nuts.py", "inference/builders/"),
+    "numba": ("kernels.py", "inference/compiled.py", "estimands/compiled.py"),
     "matplotlib": ("output/plots/",),
     "arviz_plots": (),
     "arviz_stats": (),
@@ -46,7 +49,7 @@ DOORS = {
 #: Declared, but imported nowhere in the package: what asks for it.
 UNSEEN = {"h5netcdf": "xarray writes result.nc through it, chosen by name"}
 #: Imported, but not declared: what brings it.
-BROUGHT = {"pytensor": "pymc", "nutpie": "pymc[nutpie]", "contourpy": "matplotlib"}
+BROUGHT = {"pytensor": "pymc", "nutpie": "pymc[nutpie]", "numba": "pymc, by PyTensor", "contourpy": "matplotlib"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -131,7 +134,19 @@ def loaded_after(code: str, banned: list[str]) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
-HEAVY = ["pymc", "pytensor", "nutpie", "matplotlib", "scipy.stats", "pandera", "formulaic", "pint", "plotly", "jinja2"]
+HEAVY = [
+    "pymc",
+    "pytensor",
+    "nutpie",
+    "numba",
+    "matplotlib",
+    "scipy.stats",
+    "pandera",
+    "formulaic",
+    "pint",
+    "plotly",
+    "jinja2",
+]
 
 
 def test_importing_the_root_loads_nothing_heavy():

@@ -32,7 +32,6 @@ def test_version_and_help(capsys):
         (["nonsense"], "No such command"),
         (["run"], "TABLE"),
         (["run", "{table}", "--out", "{out}", "--seed", "-1"], "seed"),
-        (["run", "{table}", "--out", "{out}", "--engine", "collapsed"], "not part of this version"),
         (["run", "{table}", "--out", "{out}", "--engine", "stan"], "sampling.engine"),
         (["run", "{table}", "--out", "{out}", "--set", "scenarios.tolerence_percent.soc=3"], "tolerance_percent"),
         (["run", "{table}", "--out", "{out}", "--at", "duration_years"], "MODERATOR=VALUE"),
@@ -141,11 +140,41 @@ def test_a_run_works_its_summary_out_once_for_all_that_it_writes(faked, table, t
     from mcpbayes.output import summary
 
     calls = []
+    # What is faked cannot be refitted.
+    monkeypatch.setattr("mcpbayes.evidence.assumptions.with_assumptions", lambda result: result)
     monkeypatch.setattr("mcpbayes.output.document.context.summarise", None)
     summarise = summary.summarise
     monkeypatch.setattr(summary, "summarise", lambda result: calls.append(1) or summarise(result))
     assert main(["run", str(table), "--out", str(tmp_path / "out")]) in (0, 3)
     assert len(calls) == 1 and (tmp_path / "out/report.html").exists()
+
+
+def test_studies_are_left_out_in_a_run_or_later(faked, table, tmp_path, monkeypatch):
+    from influence_fakes import with_influence
+
+    calls = []
+
+    def leave_out(result, *, report):
+        calls.append(1)
+        report("leaving out")
+        return with_influence(result)
+
+    # What is faked cannot be refitted.
+    monkeypatch.setattr("mcpbayes.evidence.influence.leave_one_study_out", leave_out)
+    monkeypatch.setattr("mcpbayes.evidence.assumptions.with_assumptions", lambda result: result)
+    with_it, later = tmp_path / "with", tmp_path / "later"
+    assert main(["run", str(table), "--out", str(with_it), "--influence", "--no-report"]) in (0, 3)
+    assert (with_it / "influence.csv").exists()
+    assert main(["run", str(table), "--out", str(later), "--no-report"]) in (0, 3)
+    assert not (later / "influence.csv").exists()
+    assert main(["report", str(later), "--influence"]) in (0, 3)
+    assert (later / "influence.csv").exists()
+    assert (later / "figures/influence.svg").exists()
+    assert "Does one study decide?" in (later / "report.html").read_text(encoding="utf-8")
+    assert "influence" in mb.load(later).children
+    assert len(calls) == 2
+    assert main(["report", str(later), "--influence"]) in (0, 3)
+    assert len(calls) == 2  # it is there already
 
 
 def test_failed_diagnostics_are_exit_3_and_everything_is_saved(monkeypatch, table, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""r₀: the control's ratio necromass/SOC behind each target, draw by draw, or the reason why there is none."""
+"""r₀: the control's ratio necromass/SOC behind each target, or the reason why there is none."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from mcpbayes import vocabulary as words
-from mcpbayes.streams import generator
+from mcpbayes.estimands.layout import Array, Index, positions
 
 NO_REFERENCE = "contrast data hold no control means; give delta_mcp.reference"
 NO_STUDY_RATIO = "contrast data hold no control means, from which r0 of a study would come"
@@ -18,155 +18,114 @@ EMPTY_RATIO_CELL = "mcp_efficacy_control is empty in this row"
 
 @dataclass(frozen=True)
 class Controls:
-    """Ratios of the controls that report both pools.
+    """Which controls have a ratio necromass/SOC.
 
     Parameters
     ----------
-    ratio : ndarray, shape (chain, draw, control)
-        exp(b_N − b_C); NaN where the control's own arm lacks a pool.
-    name, study : ndarray of str, shape (control,)
+    study : ndarray of int, shape (control,)
+        Position of each control's study.
     missing : ndarray of str, shape (control,)
-        Pools that the control's arm lacks, for example ``"soc"``; empty where it is complete.
+        Pools that the control's own arm lacks, for example ``"soc"``; empty where it is complete.
     """
 
-    ratio: np.ndarray
-    name: np.ndarray
-    study: np.ndarray
+    study: Index
     missing: np.ndarray
 
     @property
-    def weight(self) -> np.ndarray:
+    def complete(self) -> np.ndarray:
+        """Which controls report both pools, shape (control,)."""
+        return np.asarray(self.missing == "")
+
+    @property
+    def weight(self) -> Array:
         """Weights with which controls are averaged: studies equally, and the complete controls within a study."""
-        complete = self.missing == ""
-        weight = np.zeros(len(self.name))
-        studies = np.unique(self.study[complete])
-        for study in studies:
-            members = complete & (self.study == study)
-            weight[members] = 1 / (len(studies) * members.sum())
-        return weight
+        complete = self.complete
+        members = np.bincount(self.study, complete)
+        share = members[self.study] * np.count_nonzero(members)
+        return np.divide(1.0, share, out=np.zeros(len(share)), where=complete)
 
 
-def controls(data: xr.Dataset, posterior: xr.Dataset) -> Controls:
-    """Return the control ratios of arm-based data; a pool is missing where the control's own arm did not report it."""
+def is_arm_based(data: xr.Dataset) -> bool:
+    """Return whether the data hold the means of control arms."""
+    return "log_mean" in data
+
+
+def controls(data: xr.Dataset) -> Controls | None:
+    """Return the controls of arm-based data; a pool is missing where the control's own arm did not report it.
+
+    None with contrast data, which hold no control means.
+    """
+    if not is_arm_based(data):
+        return None
     pools = [words.NECROMASS, words.SOC]
-    own = ~data["treated"].values.astype(bool)
-    reported = np.isfinite(data["log_mean"].sel(outcome=pools).transpose("arm", "outcome").values[own])
-    lacking = {
-        control: " and ".join(pool for pool, there in zip(pools, row, strict=True) if not there)
-        for control, row in zip(data["control_of_arm"].values[own].astype(str), reported, strict=True)
-    }
-    name = posterior["control"].values.astype(str)
-    missing = np.array([lacking[control] for control in name], dtype=str)
-    baseline = posterior["baseline"].sel(outcome=pools).transpose("chain", "draw", "control", "outcome").values
-    ratio = np.where(missing == "", np.exp(baseline[..., 0] - baseline[..., 1]), np.nan)
-    study_of = dict(zip(data["control"].values.astype(str), data["study_of_control"].values.astype(str), strict=True))
-    return Controls(ratio, name, np.array([study_of[control] for control in name]), missing)
+    own = np.flatnonzero(~data["treated"].values.astype(bool))
+    outcomes = positions(data["outcome"].values, np.array(pools))
+    reported = np.isfinite(data["log_mean"].transpose("arm", "outcome").values[own][:, outcomes])
+    names = np.array([["", pools[0]], [pools[1], " and ".join(pools)]], dtype=object)
+    missing = np.empty(data.sizes["control"], dtype=object)
+    place = positions(data["control"].values, data["control_of_arm"].values[own])
+    missing[place] = names[(~reported[:, 1]).astype(int), (~reported[:, 0]).astype(int)]
+    return Controls(positions(data["study"].values, data["study_of_control"].values), missing)
 
 
-def draw_control(ratio: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the ratio of one control drawn per draw.
+def absences(data: xr.Dataset, levels: np.ndarray, reference: float | None) -> np.ndarray:
+    """Return why r₀ is absent, per target in the order of `targets.targets`; empty where it is there.
 
     Parameters
     ----------
-    ratio : ndarray, shape (chain, draw, control)
+    data : Dataset
+        Group of the result.
+    levels : ndarray of str, shape (target,)
+        Levels of the targets; those at study and comparison are all studies and comparisons, in their order.
+    reference : float or None
+        r₀ of the levels mean and new, where the specification gives one.
+
+    Returns
+    -------
+    ndarray of str, shape (target,)
+    """
+    found = controls(data)
+    reasons = np.full(len(levels), "", dtype=object)
+    if reference is None and (found is None or not found.complete.any()):
+        population = (levels == words.MEAN) | (levels == words.NEW)
+        reasons[population] = NO_REFERENCE if found is None else NO_COMPLETE_CONTROL
+    reasons[levels == words.STUDY] = _of_studies(data, found)
+    reasons[levels == words.COMPARISON] = _of_comparisons(data, found)
+    return reasons
+
+
+def _of_studies(data: xr.Dataset, found: Controls | None) -> np.ndarray:
+    if found is None:
+        return np.full(data.sizes["study"], NO_STUDY_RATIO, dtype=object)
+    members = np.bincount(found.study, found.complete, minlength=data.sizes["study"])
+    return np.where(members > 0, "", NO_COMPLETE_CONTROL_IN_STUDY).astype(object)
+
+
+def _of_comparisons(data: xr.Dataset, found: Controls | None) -> np.ndarray:
+    if found is None:
+        if "mcp_efficacy_control" not in data:
+            return np.full(data.sizes["comparison"], NO_RATIO_COLUMN, dtype=object)
+        given = np.isfinite(data["mcp_efficacy_control"].values.astype(float))
+        return np.where(given, "", EMPTY_RATIO_CELL).astype(object)
+    reasons = [f"the control arm has no {pool}" if pool else "" for pool in found.missing]
+    place = positions(data["control"].values, data["control_of_comparison"].values)
+    return np.array(reasons, dtype=object)[place]
+
+
+def draw_controls(weight: Array, draws: int, rng: np.random.Generator) -> Index:
+    """Return one control per draw for the level new, the same for all targets, so that they differ by effects alone.
+
+    Parameters
+    ----------
     weight : ndarray, shape (control,)
         Probabilities, summing to 1; controls of weight 0 are never drawn.
+    draws : int
     rng : numpy.random.Generator
 
     Returns
     -------
-    ndarray, shape (chain, draw)
+    ndarray of int, shape (draw,)
     """
     usable = np.flatnonzero(weight)
     edges = np.cumsum(weight[usable])
-    chosen = usable[np.searchsorted(edges / edges[-1], rng.random(ratio.shape[:2]), side="right")]
-    return np.asarray(np.take_along_axis(ratio, chosen[..., None], axis=2)[..., 0])
-
-
-#: r₀ of one target, shape (chain, draw), or the reason why there is none.
-Ratio = np.ndarray | str
-
-
-def _population(found: Controls | None, level: str, seed: int) -> Ratio:
-    if found is None:
-        return NO_REFERENCE
-    weight = found.weight
-    if not weight.any():
-        return NO_COMPLETE_CONTROL
-    if level == words.NEW:
-        return draw_control(found.ratio, weight, generator(seed, "reference"))
-    return np.asarray(found.ratio[..., weight > 0] @ weight[weight > 0])
-
-
-def _studies(found: Controls | None, names: np.ndarray) -> dict[str, Ratio]:
-    ratios: dict[str, Ratio] = {}
-    for name in names:
-        ratios[str(name)] = NO_STUDY_RATIO
-        if found is not None:
-            members = (found.study == name) & (found.missing == "")
-            mean = np.exp(np.log(found.ratio[..., members]).mean(axis=-1)) if members.any() else None
-            ratios[str(name)] = NO_COMPLETE_CONTROL_IN_STUDY if mean is None else mean
-    return ratios
-
-
-def _comparisons(found: Controls | None, data: xr.Dataset, size: tuple[int, int]) -> dict[str, Ratio]:
-    names = data["comparison"].values.astype(str)
-    if found is not None:
-        place = {control: i for i, control in enumerate(found.name)}
-        at = [place[control] for control in data["control_of_comparison"].values.astype(str)]
-        reasons = ["" if pool == "" else f"the control arm has no {pool}" for pool in found.missing]
-        return {name: reasons[i] or found.ratio[..., i] for name, i in zip(names, at, strict=True)}
-    if "mcp_efficacy_control" not in data:
-        return dict.fromkeys(names, NO_RATIO_COLUMN)
-    given = data["mcp_efficacy_control"].values.astype(float)
-    full: list[Ratio] = [np.full(size, value) if np.isfinite(value) else EMPTY_RATIO_CELL for value in given]
-    return dict(zip(names, full, strict=True))
-
-
-def control_ratios(
-    data: xr.Dataset, posterior: xr.Dataset, targets: xr.Dataset, reference: float | None, seed: int
-) -> tuple[np.ndarray, list[str]]:
-    """Return r₀ of every target.
-
-    Parameters
-    ----------
-    data, posterior : Dataset
-        Groups of the result.
-    targets : Dataset
-        Of `targets.targets`.
-    reference : float or None
-        r₀ of the levels mean and new, where the specification gives one.
-    seed : int
-        Of the result.
-
-    Returns
-    -------
-    ratio : ndarray, shape (chain, draw, target)
-        Fractions; NaN where absent.
-    absent : list of str
-        Why it is absent, per target; empty where it is there.
-
-    Notes
-    -----
-    ``comparison``: exp(b_N − b_C) of its control, from the same joint draw. ``study``: geometric mean of its complete
-    controls. ``mean``: average over complete controls, studies weighted equally. ``new``: one control drawn per draw
-    with the same weights, the same for all targets, so that targets differ by their effects alone.
-    """
-    found = controls(data, posterior) if "baseline" in posterior else None
-    size = (posterior.sizes["chain"], posterior.sizes["draw"])
-    ratios: dict[str, dict[str, Ratio]] = {
-        words.STUDY: _studies(found, data["study"].values.astype(str)),
-        words.COMPARISON: _comparisons(found, data, size),
-    }
-    for level in (words.MEAN, words.NEW):
-        shared = _population(found, level, seed) if reference is None else np.full(size, reference)
-        names = targets["name"].values[targets["level"].values == level]
-        ratios[level] = {str(name): shared for name in names}
-    ratio = np.full((*size, targets.sizes["target"]), np.nan)
-    absent = []
-    for place, (level, name) in enumerate(zip(targets["level"].values, targets["name"].values, strict=True)):
-        r0 = ratios[str(level)][str(name)]
-        absent.append(r0 if isinstance(r0, str) else "")
-        if not isinstance(r0, str):
-            ratio[:, :, place] = r0
-    return ratio, absent
+    return np.asarray(usable[np.searchsorted(edges / edges[-1], rng.random(draws), side="right")])

@@ -13,8 +13,10 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.claims import Claim, union_claims
 from mcpbayes.estimands.monte_carlo import interval
+from mcpbayes.estimands.reading import draws_of
 from mcpbayes.estimands.targets import KIND, POPULATION, kind_of_target, kinds_of, population_points, target_name
 from mcpbayes.estimands.tree import group, specification
+from mcpbayes.estimands.walk import TargetDraws, pools_of
 from mcpbayes.estimands.wording import decimals_of, interval_name, number_text, probability_text
 from mcpbayes.specification.fields import unknown
 from mcpbayes.specification.structure import Specification
@@ -121,7 +123,6 @@ def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None
         Level or name do not exist.
     """
     scenario = group(result, words.SCENARIO)
-    draws = group(result, words.DELTA_MCP)
     levels, names = scenario["level"].values.astype(str), scenario["name"].values.astype(str)
     if level not in levels:
         raise unknown("level", level, list(dict.fromkeys(map(str, levels))), "level")
@@ -130,14 +131,17 @@ def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None
         raise unknown("name", name, found, "name")
     spec, failed = specification(result), result.attrs.get("status") == "failed"
     data, kinds = group(result, words.DATA), kinds_of(group(result, words.POSTERIOR))
+    pools = pools_of(group(result, words.DELTA_MCP))
+    assert pools is not None
     decisions = []
-    for one in _headlines(found, level, data, kinds) if name is None else [name]:
+    asked = _headlines(found, level, data, kinds) if name is None else [name]
+    for one, draws in draws_of(result, level, asked):
         here = target_name(level, one)
         studies, over_kinds = None, False
         if level in POPULATION:
             studies = _studies(data, one)
             over_kinds = bool(kinds) and kind_of_target(one, kinds) is None and one != words.AVERAGE_OVER_KINDS
-        made = _decide(scenario.sel(target=here), draws.sel(target=here), spec, failed, studies)
+        made = _decide(scenario.sel(target=here), draws, pools, spec, failed, studies)
         decisions.append(replace(made, over_kinds=over_kinds))
     return tuple(decisions)
 
@@ -161,23 +165,30 @@ def _studies(data: xr.Dataset, name: str) -> int | None:
     return len(set(data["study_of_comparison"].values[seen].astype(str)))
 
 
-def _estimate(draws: xr.Dataset, spec: Specification) -> Estimate:
-    quantity, change = "delta_mcp", 100 * draws["delta_mcp"].values.ravel()
+def _estimate(delta: np.ndarray, change: np.ndarray, spec: Specification) -> Estimate:
+    quantity, change = "delta_mcp", 100 * change
     if not np.isfinite(change).all():
-        quantity, change = "relative_change", 100 * np.expm1(draws["log_delta_mcp"].values.ravel())
+        quantity, change = "relative_change", 100 * np.expm1(delta)
     kind, prob = spec.summary.interval_kind, spec.summary.interval_prob
     lower, upper = interval(change, kind, prob)
     return Estimate(quantity, float(np.median(change)), float(lower), float(upper), kind, prob)
 
 
 def _decide(
-    scenario: xr.Dataset, draws: xr.Dataset, spec: Specification, failed: bool, studies: int | None
+    scenario: xr.Dataset,
+    draws: TargetDraws,
+    pools: tuple[int, int],
+    spec: Specification,
+    failed: bool,
+    studies: int | None,
 ) -> Decision:
-    """Decide about one target; both datasets hold it alone."""
+    """Decide about one target; scenarios and draws hold it alone."""
     threshold = spec.scenarios.decide_at
     top = scenario.isel(scenario=int(np.argmax(scenario["probability"].values)))
     best = Claim(str(top["scenario"].item()), str(top["label"].item()), float(top["probability"]))
-    theta_n, theta_c = (draws["effect"].sel(outcome=pool).values.ravel() for pool in (words.NECROMASS, words.SOC))
+    theta_n, theta_c = (draws.effect[0, pool] for pool in pools)
+    assert draws.log_change is not None
+    assert draws.change is not None
     unions = union_claims(theta_n, theta_c, spec.scenarios)
     claim: Claim | None = None
     if failed:
@@ -200,7 +211,7 @@ def _decide(
         reason=reason,
         best=best,
         unions=unions,
-        change=_estimate(draws, spec),
+        change=_estimate(draws.log_change[0], draws.change[0], spec),
         studies=studies,
     )
 

@@ -9,18 +9,20 @@ Definitions, for B the coefficients, κ the effects of treatment kinds, u, v, w 
 ``comparison`` B'x + κ + u + v + w, the true effect of one comparison of the table
 =============  ====================================================================================================
 
-"Averaged over kinds" is the average of κ over kinds at ``mean``, and one kind drawn per draw at ``new``.
+"Averaged over kinds" is the average of κ over kinds at ``mean``, and one kind drawn per draw at ``new``. The levels of
+the table, study and comparison, are worked out block by block in `walk`. Draws are innermost: see `layout`.
 """
 
 import numpy as np
 import xarray as xr
 
 from mcpbayes import vocabulary as words
-from mcpbayes.estimands.heterogeneity import factor, total_covariance
+from mcpbayes.estimands.heterogeneity import factor, total_planes
+from mcpbayes.estimands.layout import Array, node_major
 from mcpbayes.streams import generator
 
 
-def typical_effects(row: np.ndarray, weight: np.ndarray, beta: np.ndarray, kind: np.ndarray | None) -> np.ndarray:
+def typical_effects(row: Array, weight: Array, beta: Array, kind: Array | None) -> Array:
     """Return B'x + Σ_k weight_k κ_k.
 
     Parameters
@@ -29,28 +31,28 @@ def typical_effects(row: np.ndarray, weight: np.ndarray, beta: np.ndarray, kind:
         Design rows of the targets.
     weight : ndarray, shape (T, kinds)
         Weights of the kinds; not looked at where `kind` is None.
-    beta : ndarray, shape (chain, draw, p, K)
-    kind : ndarray, shape (chain, draw, kinds, K), or None
+    beta : ndarray, shape (p, K, draw)
+    kind : ndarray, shape (kinds, K, draw), or None
 
     Returns
     -------
-    ndarray, shape (chain, draw, T, K)
+    ndarray, shape (T, K, draw)
         Log response ratios.
     """
-    theta = np.einsum("tp,cdpk->cdtk", row, beta, optimize=True)
+    flat = beta.reshape(len(beta), -1)
+    theta = np.empty((len(row), flat.shape[1]))
+    # Target by target: a matrix product may round otherwise in other company, and no number shall depend on that.
+    for i, one in enumerate(row):
+        np.dot(one, flat, out=theta[i])
     if kind is not None:
-        theta = theta + np.einsum("tj,cdjk->cdtk", weight, kind, optimize=True)
-    return np.asarray(theta)
+        for i, one in enumerate(weight):
+            theta[i] += one @ kind.reshape(len(kind), -1)
+    return theta.reshape(len(row), *beta.shape[1:])
 
 
 def fresh_effects(
-    row: np.ndarray,
-    weight: np.ndarray,
-    beta: np.ndarray,
-    kind: np.ndarray | None,
-    spread: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
+    row: Array, weight: Array, beta: Array, kind: Array | None, spread: Array, rng: np.random.Generator
+) -> Array:
     """Return the effects of one fresh comparison per draw, N(B'x + κ, Σ_total), for one target.
 
     Parameters
@@ -60,111 +62,84 @@ def fresh_effects(
         Probabilities with which the comparison's kind is drawn.
     beta, kind : ndarray
         As `typical_effects`.
-    spread : ndarray, shape (chain, draw, K, K)
+    spread : ndarray, shape (K, K, draw)
         L with LL' = Σ_total of each draw.
     rng : numpy.random.Generator
 
     Returns
     -------
-    ndarray, shape (chain, draw, K)
+    ndarray, shape (K, draw)
     """
-    theta = np.einsum("p,cdpk->cdk", row, beta)
-    theta = theta + np.einsum("cdij,cdj->cdi", spread, rng.standard_normal(theta.shape))
+    outcomes, draws = beta.shape[1:]
+    normals = rng.standard_normal((draws, outcomes)).T
+    theta = (row @ beta.reshape(len(beta), -1)).reshape(outcomes, draws)
+    theta += np.einsum("ijs,js->is", spread, normals)
     if kind is None:
         return np.asarray(theta)
     edges = np.cumsum(weight)
-    chosen = np.searchsorted(edges / edges[-1], rng.random(theta.shape[:2]), side="right")
-    return np.asarray(theta + np.take_along_axis(kind, chosen[..., None, None], axis=2)[:, :, 0])
+    chosen = np.searchsorted(edges / edges[-1], rng.random(draws), side="right")
+    return np.asarray(theta + kind[chosen, :, np.arange(draws)].T)
 
 
-def average_change(fixed: np.ndarray, weight: np.ndarray, kind: np.ndarray | None, sigma: np.ndarray) -> np.ndarray:
+def average_change(fixed: Array, weight: Array, kind: Array | None, sigma: Array) -> Array:
     """Return the relative change averaged over comparisons, Σ_k weight_k exp(B'x + κ_k + ½ diag Σ_total) − 1.
 
     Parameters
     ----------
-    fixed : ndarray, shape (chain, draw, T, K)
+    fixed : ndarray, shape (T, K, draw)
         B'x, log scale.
     weight : ndarray, shape (T, kind)
         Weights of the kinds of treatment.
-    kind : ndarray, shape (chain, draw, kind, K), or None
+    kind : ndarray, shape (kind, K, draw), or None
         κ; None where that level is off.
-    sigma : ndarray, shape (chain, draw, K, K)
+    sigma : ndarray, shape (K, K, draw)
         Σ_total of each draw.
 
     Returns
     -------
-    ndarray, shape (chain, draw, T, K)
+    ndarray, shape (T, K, draw)
         Fractions; carbon budgets need this mean, not the median exp(θ) − 1.
     """
-    variance = np.diagonal(sigma, axis1=-2, axis2=-1)[:, :, None, :]
-    factor = np.exp(fixed + variance / 2)
+    change = np.exp(fixed + np.einsum("kks->ks", sigma) / 2)
     if kind is not None:
-        factor = factor * np.einsum("tj,cdjk->cdtk", weight, np.exp(kind))
-    return factor - 1.0
+        change *= np.tensordot(weight, np.exp(kind), axes=1)
+    return np.asarray(change - 1.0)
 
 
-def typical_change(posterior: xr.Dataset, targets: xr.Dataset, sigma: np.ndarray) -> np.ndarray:
-    """Return `average_change` of targets of the level mean, shape (chain, draw, target, outcome)."""
-    beta = _draws(posterior, "beta", "coefficient")
-    if beta is None:
-        raise ValueError("a posterior holds beta")
-    fixed = np.einsum("tp,cdpk->cdtk", targets["row"].values, beta)
-    return average_change(fixed, targets["kind_weight"].values, _draws(posterior, "kind_effect", "kind"), sigma)
+def coefficients(posterior: xr.Dataset) -> tuple[Array, Array | None]:
+    """Return draws of B, (p, K, draw), and of κ, (kind, K, draw) or None where that level is off."""
+    kind = node_major(posterior["kind_effect"], "kind", "outcome") if "kind_effect" in posterior else None
+    return node_major(posterior["beta"], "coefficient", "outcome"), kind
 
 
-def _draws(posterior: xr.Dataset, name: str, dim: str) -> np.ndarray | None:
-    if name not in posterior:
-        return None
-    return posterior[name].transpose("chain", "draw", dim, "outcome").values
-
-
-def _positions(names: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    places = {str(name): place for place, name in enumerate(names)}
-    return np.array([places[str(name)] for name in wanted], dtype=int)
-
-
-def _random_effects(data: xr.Dataset, posterior: xr.Dataset, level: str) -> np.ndarray:
-    """Return what study or comparison targets add to their typical effect, shape (chain, draw, T, K)."""
-    study = np.asarray(_draws(posterior, "study_effect", "study"))
-    if level == words.STUDY:
-        return study[:, :, _positions(posterior["study"].values, data["study"].values)]
-    total = study[:, :, _positions(posterior["study"].values, data["study_of_comparison"].values)]
-    site = _draws(posterior, "site_effect", "site")
-    if site is not None:
-        total = total + site[:, :, _positions(posterior["site"].values, data["site_of_comparison"].values)]
-    comparison = np.asarray(_draws(posterior, "comparison_effect", "comparison"))
-    total = total + comparison[:, :, _positions(posterior["comparison"].values, data["comparison"].values)]
-    return np.asarray(total)
-
-
-def effect_draws(data: xr.Dataset, posterior: xr.Dataset, targets: xr.Dataset, seed: int) -> np.ndarray:
-    """Return the effect draws of all targets.
+def population_effects(posterior: xr.Dataset, targets: xr.Dataset, seed: int) -> tuple[Array, Array]:
+    """Return the effect draws of the targets at the levels mean and new.
 
     Parameters
     ----------
-    data, posterior : Dataset
-        Groups of the result.
+    posterior : Dataset
+        Group of the result.
     targets : Dataset
-        Of `targets.targets`.
+        Of `targets.targets`, those of the levels mean and new.
     seed : int
         Of the result; each target at ``new`` has a generator of its own, keyed by its place among them, so that more
         points asked for leave the numbers of the others as they are.
 
     Returns
     -------
-    ndarray, shape (chain, draw, target, outcome)
+    effect : ndarray, shape (target, K, draw)
         Log response ratios θ.
+    average : ndarray, shape (mean target, K, draw)
+        `average_change` of the targets at mean.
     """
-    beta = np.asarray(_draws(posterior, "beta", "coefficient"))
-    kind = _draws(posterior, "kind_effect", "kind")
-    rows, weights = targets["row"].values, targets["kind_weight"].values
+    beta, kind = coefficients(posterior)
+    sigma = total_planes(posterior)
+    spread = np.moveaxis(factor(np.moveaxis(sigma, -1, 0)), 0, -1)
+    rows, weights, levels = targets["row"].values, targets["kind_weight"].values, targets["level"].values
     theta = typical_effects(rows, weights, beta, kind)
-    levels = targets["level"].values.astype(str)
-    spread = factor(total_covariance(posterior))
     for block, place in enumerate(np.flatnonzero(levels == words.NEW)):
         rng = generator(seed, "new", block)
-        theta[:, :, place] = fresh_effects(rows[place], weights[place], beta, kind, spread, rng)
-    for level in (words.STUDY, words.COMPARISON):
-        if (levels == level).any():
-            theta[:, :, levels == level] += _random_effects(data, posterior, level)
-    return theta
+        theta[place] = fresh_effects(rows[place], weights[place], beta, kind, spread, rng)
+    typical = levels == words.MEAN
+    fixed = typical_effects(rows[typical], weights[typical], beta, None)
+    return theta, average_change(fixed, weights[typical], kind, sigma)

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from mcpbayes import vocabulary as words
+from mcpbayes.estimands.layout import Array, labelled_view, node_major
 
 #: Levels of random effects whose sum is a fresh comparison's departure from the mean; kinds are targets of their own.
 FRESH: Final = ("study", "site", "comparison")
@@ -67,6 +68,25 @@ def factor(sigma: np.ndarray) -> np.ndarray:
     return out
 
 
+def level_planes(posterior: xr.Dataset, level: str) -> Array:
+    """Return Σ of one level of random effects, shape (K, K, chain × draw)."""
+    tau = node_major(posterior[f"tau_{level}"], "outcome")
+    outcomes = [str(name) for name in posterior["outcome"].values]
+    sigma = tau[:, None] * tau[None]
+    if len(outcomes) > 1:
+        places = {str(name): place for place, name in enumerate(posterior["pair"].values)}
+        rho = node_major(posterior[f"rho_{level}"], "pair")
+        for i, j in combinations(range(len(outcomes)), 2):
+            sigma[i, j] *= rho[places[words.pair_name(outcomes, i, j)]]
+            sigma[j, i] = sigma[i, j]
+    return np.asarray(sigma)
+
+
+def total_planes(posterior: xr.Dataset) -> Array:
+    """Return Σ_total = Σ_study (+ Σ_site) + Σ_comparison, shape (K, K, chain × draw)."""
+    return np.asarray(sum(level_planes(posterior, level) for level in FRESH if f"tau_{level}" in posterior))
+
+
 def level_covariance(posterior: xr.Dataset, level: str) -> np.ndarray:
     """Return Σ of one level of random effects.
 
@@ -81,16 +101,9 @@ def level_covariance(posterior: xr.Dataset, level: str) -> np.ndarray:
     -------
     ndarray, shape (chain, draw, outcome, outcome)
     """
-    tau = posterior[f"tau_{level}"].transpose("chain", "draw", "outcome").values
-    outcomes = [str(name) for name in posterior["outcome"].values]
-    if len(outcomes) == 1:
-        return covariance(tau, None)
-    pairs = [words.pair_name(outcomes, i, j) for i, j in combinations(range(len(outcomes)), 2)]
-    rho = posterior[f"rho_{level}"].sel(pair=pairs).transpose("chain", "draw", "pair").values
-    return covariance(tau, rho)
+    return labelled_view(level_planes(posterior, level), posterior.sizes["chain"])
 
 
 def total_covariance(posterior: xr.Dataset) -> np.ndarray:
     """Return Σ_total = Σ_study (+ Σ_site) + Σ_comparison, shape (chain, draw, outcome, outcome)."""
-    parts = [level_covariance(posterior, level) for level in FRESH if f"tau_{level}" in posterior]
-    return np.sum(parts, axis=0)
+    return labelled_view(total_planes(posterior), posterior.sizes["chain"])

@@ -1,25 +1,38 @@
 """What a set of draws says and how far it is to be trusted: intervals, R-hat, ESS, Monte-Carlo errors.
 
 The definitions are those of `arviz_stats` (tests hold the two together to rounding). They are written out here because
-a result has thousands of derived quantities, each with its own R-hat and ESS: on whole blocks of quantities they cost
-a third of the time, and ArviZ need not be imported.
+a result has thousands of derived quantities, each with its own R-hat and ESS: all numbers of a row cost about three
+times as much as drawing it, and ArviZ need not be imported.
 """
 
 from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from scipy.fft import irfft, rfft
-from scipy.special import ndtri
+
+from mcpbayes.estimands.autocorrelation import effective_size, indicator_size, split
+from mcpbayes.estimands.classes import frequencies
+from mcpbayes.estimands.ranks import interval_of_ordered, median_of_ordered, normal_scores, quantile_of_ordered
+from mcpbayes.estimands.scratch import scratch
+from mcpbayes.workers import in_threads
 
 #: Quantiles whose ESS is the tail ESS (Vehtari et al. 2021, doi:10.1214/20-BA1221).
 TAILS: Final = (0.05, 0.95)
 
-#: Rows worked on at once: 128 rows of 4000 draws fill a processor's cache, not its memory.
-CHUNK: Final = 128
+#: Draws worked on at once: many enough that calls cost little, few enough (2 MB an array) for a processor's cache.
+BLOCK: Final = 262_144
 
 #: Fewest draws per chain for which R-hat and ESS are defined.
 FEWEST_DRAWS: Final = 4
+
+#: From how many blocks on a pool of threads is worth its start.
+_WORTH_THREADS: Final = 4
+
+#: Results of `convergence`, and the further ones of `summarise_draws`.
+_CHECKS: Final = ("r_hat", "ess_bulk", "ess_tail", "ess_mean")
+_VALUES: Final = ("mean", "median", "sd", "lower", "upper", "prob_positive", "mcse_mean")
+
+_Columns = dict[str, np.ndarray]
 
 
 def interval(draws: np.ndarray, kind: str, prob: float) -> tuple[np.ndarray, np.ndarray]:
@@ -39,121 +52,170 @@ def interval(draws: np.ndarray, kind: str, prob: float) -> tuple[np.ndarray, np.
     lower, upper : ndarray, shape (...)
         NaN where a draw is NaN.
     """
-    if kind == "eti":
-        ends = np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=-1)
-        return ends[0], ends[1]
-    if kind != "hdi":
-        raise ValueError(f"interval kind must be 'eti' or 'hdi', not {kind!r}")
-    ordered = np.sort(draws, axis=-1)
-    inside = int(np.floor(prob * draws.shape[-1]))
-    widths = ordered[..., inside:] - ordered[..., : draws.shape[-1] - inside]
-    start = np.argmin(widths, axis=-1)[..., None]
-    ends = [np.take_along_axis(ordered, at, axis=-1)[..., 0] for at in (start, start + inside)]
-    absent = np.isnan(ordered[..., -1])
-    return np.where(absent, np.nan, ends[0]), np.where(absent, np.nan, ends[1])
+    return interval_of_ordered(np.sort(draws, axis=-1), kind, prob)
 
 
-def _split(draws: np.ndarray) -> np.ndarray:
-    """Cut every chain in two halves: (row, chain, draw) → (row, 2 chain, draw // 2)."""
-    half = draws.shape[-1] // 2
-    return np.concatenate([draws[..., :half], draws[..., -half:]], axis=-2)
-
-
-def _normal_scores(draws: np.ndarray) -> np.ndarray:
-    """Replace draws by the normal scores of their average ranks, row by row."""
-    flat = draws.reshape(len(draws), -1)
-    n = flat.shape[1]
-    # The rank of a tie is half-integer at worst, so twice the rank (from 0) addresses a table of scores.
-    scores = ndtri((np.arange(2 * n - 1) / 2 + 1 - 0.375) / (n + 0.25))
-    order = np.argsort(flat, axis=1)
-    ordered = np.take_along_axis(flat, order, axis=1)
-    edge = np.ones((len(flat), n + 1), dtype=bool)
-    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=edge[:, 1:-1])
-    out = np.empty_like(ordered)
-    if edge.all():
-        np.put_along_axis(out, order, scores[None, ::2], axis=1)
-        return out.reshape(draws.shape)
-    place = np.arange(n)
-    first = np.maximum.accumulate(np.where(edge[:, :-1], place, 0), axis=1)
-    last = np.minimum.accumulate(np.where(edge[:, 1:], place, n)[:, ::-1], axis=1)[:, ::-1]
-    np.put_along_axis(out, order, scores[first + last], axis=1)
-    return out.reshape(draws.shape)
-
-
-def _r_hat(draws: np.ndarray) -> np.ndarray:
-    """Return the potential scale reduction of rows of chains that are already split and transformed."""
-    n = draws.shape[-1]
-    between = n * draws.mean(axis=2).var(axis=1, ddof=1)
-    within = draws.var(axis=2, ddof=1).mean(axis=1)
+def _r_hat(centred: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Return the potential scale reduction of rows of split and transformed chains."""
+    n = centred.shape[2]
+    between = n * means.var(axis=1, ddof=1)
+    within = np.vecdot(centred, centred).mean(axis=1) / (n - 1)
     # Chains that do not move at all although they differ: R-hat is infinite.
     ratio = np.divide(between, within, out=np.full_like(between, np.inf), where=within > 0)
     return np.asarray(np.sqrt((ratio + n - 1) / n))
 
 
-def _ess(draws: np.ndarray) -> np.ndarray:
-    """Return the effective sample size of rows of split chains by Geyer's initial monotone sequence."""
-    rows, chains, n = draws.shape
-    size = chains * n
-    length = 2 ** (2 * n - 1).bit_length()
-    means = draws.mean(axis=2)
-    spectrum = rfft(draws - means[..., None], n=length, axis=-1)
-    power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
-    autocovariance = irfft(power, n=length, axis=-1)[:, :n] / n
-    variance = autocovariance[:, 0] * n / (n - 1)
-    total = autocovariance[:, 0] + means.var(axis=1, ddof=1)
-    flat = np.ptp(draws.reshape(rows, -1), axis=1) < np.finfo(float).resolution
-    total = np.where(flat, 1.0, total)
-    rho = 1 - (variance[:, None] - autocovariance) / total[:, None]
-    rho[:, 0] = 1.0
-    pairs = rho[:, : n // 2 * 2].reshape(rows, -1, 2).sum(axis=2)
-    most = max((n - 3) // 2, 0)
-    positive = np.logical_and.accumulate(pairs[:, : most + 1] > 0, axis=1)
-    kept = np.minimum(positive.sum(axis=1), most)
-    falling = np.minimum.accumulate(pairs, axis=1)
-    within = np.arange(pairs.shape[1]) < kept[:, None]
-    even = rho[np.arange(rows), 2 * kept]
-    even = np.where((even > 0) | (pairs[np.arange(rows), kept] >= 0), even, 0.0)
-    tau = -1 + 2 * np.where(within, falling, 0.0).sum(axis=1) + even
-    return np.where(flat, float(size), size / np.maximum(tau, 1 / np.log10(size)))
+def _centre(halves: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Return the means of chains, and write the draws less the mean of their chain."""
+    means = halves.mean(axis=2)
+    np.subtract(halves, means[..., None], out=out)
+    return np.asarray(means)
 
 
-def _usable(rows: np.ndarray) -> np.ndarray:
-    """Return which rows are finite and not constant; R-hat and ESS of the others are not defined."""
-    flat = rows.reshape(len(rows), -1)
-    return np.asarray(np.isfinite(flat).all(axis=1) & (flat != flat[:, :1]).any(axis=1))
+def _check(block: np.ndarray) -> tuple[_Columns, np.ndarray]:
+    """Return R-hat and ESS of usable rows (row, chain, draw), and all draws in order, (row, sample)."""
+    rows, chains, _ = block.shape
+    halves = split(block)
+    work, scores, ordered, unused = (scratch(name, halves.shape) for name in ("work", "scores", "ordered", "unused"))
+    flat = (rows, -1)
+    normal_scores(halves.reshape(flat), scores.reshape(flat), ordered.reshape(flat))
+    inorder = ordered.reshape(flat)
+    low, high, middle = inorder[:, 0], inorder[:, -1], median_of_ordered(inorder)
+    means = _centre(scores, scores)
+    found = {"r_hat": np.full(rows, np.nan), "ess_bulk": effective_size(scores, means, low == high)}
+    if chains > 1:
+        bulk = _r_hat(scores, means)
+        np.abs(np.subtract(halves, middle[:, None, None], out=work), out=work)
+        normal_scores(work.reshape(flat), scores.reshape(flat), unused.reshape(flat))
+        means = _centre(scores, scores)
+        found["r_hat"] = np.maximum(bulk, _r_hat(scores, means))
+    means = _centre(halves, work)
+    found["ess_mean"] = effective_size(work, means, high - low < np.finfo(float).resolution)
+    if halves.size < block.size:
+        inorder = np.sort(block.reshape(flat), axis=1)
+    ends = np.stack([quantile_of_ordered(inorder, prob) for prob in TAILS])
+    below = np.less_equal(halves, ends[..., None, None], out=scratch("flags", (len(TAILS), *halves.shape), np.bool_))
+    found["ess_tail"] = indicator_size(below.reshape(-1, *halves.shape[1:])).reshape(len(TAILS), rows).min(axis=0)
+    return found, inorder
 
 
-def _in_chunks(function: Callable[[np.ndarray], np.ndarray], draws: np.ndarray, results: int) -> np.ndarray:
-    """Apply a function (row, chain, draw) → (result, row) to the usable rows; the others give NaN."""
-    shape = draws.shape[:-2]
+def _describe(flat: np.ndarray, ordered: np.ndarray, kind: str, prob: float) -> _Columns:
+    """Return what finite rows (row, sample) say, not yet how far it is to be trusted."""
+    mean = flat.mean(axis=1)
+    centred = np.subtract(flat, mean[:, None], out=scratch("work", flat.shape))
+    positive = np.greater(flat, 0, out=scratch("flags", flat.shape, np.bool_))
+    lower, upper = interval_of_ordered(ordered, kind, prob)
+    return {
+        "mean": mean,
+        "median": median_of_ordered(ordered),
+        "sd": np.sqrt(np.vecdot(centred, centred) / (flat.shape[1] - 1)),
+        "lower": lower,
+        "upper": upper,
+        "prob_positive": np.bitwise_count(np.packbits(positive, axis=1)).sum(axis=1, dtype=np.int64) / flat.shape[1],
+    }
+
+
+def _moving(flat: np.ndarray) -> np.ndarray:
+    """Return which rows are not constant."""
+    moving = np.asarray(flat[:, 0] != flat[:, -1])
+    alike = np.flatnonzero(~moving)
+    moving[alike] = (flat[alike] != flat[alike, :1]).any(axis=1)
+    return moving
+
+
+def _by_kernel(block: np.ndarray, kind: str, prob: float) -> _Columns:
+    """Return all columns of one block of rows from `compiled`, and from NumPy of the rows that it leaves out."""
+    from mcpbayes.estimands.compiled import summarise_rows
+
+    found, known = summarise_rows(block, kind, prob, TAILS)
+    out = {name: found[name] for name in (*_CHECKS, *(_VALUES if kind else ()))}
+    if not known.all():
+        for name, values in _summarise_block(block[~known], kind, prob).items():
+            out[name][~known] = values
+    return out
+
+
+def _summarise_block(block: np.ndarray, kind: str, prob: float) -> _Columns:
+    """Return all columns of one block of rows; `kind` "" leaves out the values."""
+    flat = block.reshape(len(block), -1)
+    finite = np.isfinite(flat, out=scratch("flags", flat.shape, np.bool_)).all(axis=1)
+    moving = finite & _moving(flat)
+    out = {name: np.full(len(block), np.nan) for name in (*_CHECKS, *(_VALUES if kind else ()))}
+    for rows, checked in ((moving, block.shape[2] >= FEWEST_DRAWS), (finite & ~moving, False)):
+        if not rows.any():
+            continue
+        part = block if rows.all() else block[rows]
+        samples = part.reshape(len(part), -1)
+        found, ordered = _check(part) if checked else ({}, np.sort(samples, axis=1) if kind else samples)
+        if kind:
+            found |= _describe(samples, ordered, kind, prob)
+        for name, values in found.items():
+            out[name][rows] = values
+    if kind:
+        out["mcse_mean"] = np.where(finite & ~moving, 0.0, out["sd"] / np.sqrt(out["ess_mean"]))
+    return out
+
+
+def _in_turn[Result](work: Callable[[int], Result], starts: range) -> list[Result]:
+    """Return the results of all blocks, in threads where there are many blocks."""
+    return list(in_threads(work, starts) if len(starts) >= _WORTH_THREADS else map(work, starts))
+
+
+def has_kernel(draws: int) -> bool:
+    """Return whether `compiled` takes chains of so many draws: an odd number has one that is in no half."""
+    return draws >= FEWEST_DRAWS and draws % 2 == 0
+
+
+def _summarise(draws: np.ndarray, kind: str = "", prob: float = 0.5, compiled: bool = False) -> _Columns:
+    """Walk the rows of (..., chain, draw) block by block, on all cores where there are many."""
     rows = draws.reshape(-1, *draws.shape[-2:])
-    out = np.full((results, len(rows)), np.nan)
-    for start in range(0, len(rows) if draws.shape[-1] >= FEWEST_DRAWS else 0, CHUNK):
-        block = rows[start : start + CHUNK].astype(float)
-        usable = _usable(block)
-        if usable.any():
-            out[:, start : start + CHUNK][:, usable] = function(block[usable])
-    return out.reshape(results, *shape)
+    step = max(BLOCK // max(rows[:1].size, 1), 1)
+
+    of_block = _by_kernel if compiled and has_kernel(draws.shape[-1]) else _summarise_block
+
+    def work(start: int) -> _Columns:
+        return of_block(np.ascontiguousarray(rows[start : start + step], dtype=float), kind, prob)
+
+    parts = _in_turn(work, range(0, len(rows), step))
+    names = parts[0] if parts else (*_CHECKS, *(_VALUES if kind else ()))
+    return {
+        name: np.concatenate([part[name] for part in parts] or [np.empty(0)]).reshape(draws.shape[:-2])
+        for name in names
+    }
 
 
-def _diagnose_rows(block: np.ndarray) -> np.ndarray:
-    halves = _split(block)
-    scores = _normal_scores(halves)
-    ends = np.quantile(block, TAILS, axis=(1, 2))[..., None, None]
-    tails = [_ess(_split((block <= end).astype(float))) for end in ends]
-    scale = np.full(len(block), np.nan)
-    if block.shape[1] > 1:
-        folded = _normal_scores(np.abs(halves - np.median(halves, axis=(1, 2), keepdims=True)))
-        scale = np.maximum(_r_hat(scores), _r_hat(folded))
-    return np.stack([scale, _ess(scores), np.minimum(*tails), _ess(halves)])
+def summarise_draws(
+    draws: np.ndarray, interval_kind: str, interval_prob: float, *, compiled: bool = False
+) -> dict[str, np.ndarray]:
+    """Return all numbers of a summary.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (..., chain, draw)
+    interval_kind, interval_prob
+        As `interval`.
+    compiled : bool
+        Whether to use compiled kernels (`mcpbayes.kernels`): the same numbers to rounding.
+
+    Returns
+    -------
+    dict of ndarray, shape (...)
+        ``mean``, ``median``, ``sd``, ``lower``, ``upper``, ``prob_positive``, ``r_hat``, ``ess_bulk``, ``ess_tail``,
+        ``mcse_mean``. All NaN where a draw is not finite; R-hat and ESS as `convergence`, errors as `mcse_mean`.
+    """
+    found = _summarise(draws, interval_kind, interval_prob, compiled)
+    del found["ess_mean"]
+    return found
 
 
-def convergence(draws: np.ndarray) -> dict[str, np.ndarray]:
+def convergence(draws: np.ndarray, *, compiled: bool = False) -> dict[str, np.ndarray]:
     """Return R-hat and effective sample sizes of blocks of quantities.
 
     Parameters
     ----------
     draws : ndarray, shape (..., chain, draw)
+    compiled : bool
+        As `summarise_draws`.
 
     Returns
     -------
@@ -166,12 +228,25 @@ def convergence(draws: np.ndarray) -> dict[str, np.ndarray]:
     -----
     Vehtari, Gelman, Simpson, Carpenter, Bürkner (2021), doi:10.1214/20-BA1221.
     """
-    return dict(zip(("r_hat", "ess_bulk", "ess_tail", "ess_mean"), _in_chunks(_diagnose_rows, draws, 4), strict=True))
+    return _summarise(draws, compiled=compiled)
 
 
 def ess_mean(draws: np.ndarray) -> np.ndarray:
     """Return the effective sample size for the mean, also of indicators; shapes and NaN as in `convergence`."""
-    return np.asarray(_in_chunks(lambda block: _ess(_split(block))[None], draws, 1)[0])
+    shape = draws.shape[:-2]
+    rows = draws.reshape(-1, *draws.shape[-2:])
+    out = np.full(len(rows), np.nan)
+    step = max(BLOCK // max(rows[:1].size, 1), 1)
+    for start in range(0, len(rows) if draws.shape[-1] >= FEWEST_DRAWS else 0, step):
+        block = np.ascontiguousarray(rows[start : start + step], dtype=float)
+        flat = block.reshape(len(block), -1)
+        usable = np.isfinite(flat).all(axis=1) & _moving(flat)
+        if usable.any():
+            halves = split(block[usable])
+            still = np.ptp(halves, axis=(1, 2)) < np.finfo(float).resolution
+            centred = np.empty_like(halves)
+            out[start : start + step][usable] = effective_size(centred, _centre(halves, centred), still)
+    return out.reshape(shape)
 
 
 def mcse_mean(draws: np.ndarray, ess: np.ndarray | None = None) -> np.ndarray:
@@ -188,3 +263,51 @@ def mcse_mean(draws: np.ndarray, ess: np.ndarray | None = None) -> np.ndarray:
     constant = (flat == flat[..., :1]).all(axis=-1)
     size = ess_mean(draws) if ess is None else ess
     return np.where(constant, 0.0, flat.std(axis=-1, ddof=1) / np.sqrt(size))
+
+
+def class_frequencies(codes: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the relative frequency of each class and its Monte-Carlo standard error.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (target, chain, draw)
+        Classes 0, 1, ..., `classes` − 1.
+    classes : int
+
+    Returns
+    -------
+    probability, mcse : ndarray, shape (target, classes)
+        The error is that of `mcse_mean` for the indicator of the class: 0 for classes with no or with all draws, NaN
+        with fewer than four draws per chain.
+    """
+    targets, size = len(codes), codes[:1].size
+    step = max(BLOCK // max(size, 1), 1)
+
+    def work(start: int) -> tuple[np.ndarray, np.ndarray]:
+        return _class_block(codes[start : start + step].astype(np.int8), classes)
+
+    parts = _in_turn(work, range(0, targets, step))
+    probability, mcse = (np.concatenate([part[i] for part in parts] or [np.empty((0, classes))]) for i in range(2))
+    return probability, mcse
+
+
+def _class_block(codes: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return frequencies and errors of one block of targets, whose codes are bytes."""
+    targets, _, draws = codes.shape
+    size = codes[0].size
+    probability = frequencies(codes.reshape(targets, size), classes)
+    mcse = np.zeros(probability.shape)
+    target, place = np.nonzero((probability > 0) & (probability < 1))
+    if draws < FEWEST_DRAWS:
+        mcse[target, place] = np.nan
+    else:
+        p = probability[target, place]
+        each = np.take(
+            codes, target, axis=0, out=scratch("codes", (len(target), *codes.shape[1:]), np.int8), mode="clip"
+        )
+        indicator = scratch("flags", each.shape, np.bool_)
+        np.equal(each, place.astype(np.int8)[:, None, None], out=indicator)
+        ess = indicator_size(split(indicator))
+        # The variance of an indicator has the denominator of a sample, as that of other draws.
+        mcse[target, place] = np.sqrt(p * (1 - p) * size / (size - 1) / ess)
+    return probability, mcse

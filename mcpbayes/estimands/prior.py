@@ -9,6 +9,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.heterogeneity import covariance, factor
+from mcpbayes.estimands.layout import Array
 from mcpbayes.specification.priors import prior_of_coefficient, sample, sample_correlation, sample_correlation_matrix
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
@@ -27,27 +28,29 @@ _CONTAINS: Final = {
 }
 
 
-def _departures(spec: Specification, level: str, outcomes: list[str], rng: np.random.Generator) -> np.ndarray:
-    """Return draws of one random effect of a level, N(0, Σ) with Σ from its prior, shape (SIZE, K)."""
+def _departures(spec: Specification, level: str, outcomes: list[str], rng: np.random.Generator) -> Array:
+    """Return draws of one random effect of a level, N(0, Σ) with Σ from its prior, shape (K, SIZE)."""
     k = len(outcomes)
     tau = sample(spec.priors[f"tau_{level}"], rng, SIZE, outcomes)
     if k == 2:
-        rho = sample_correlation(spec.priors[f"rho_{level}"], rng, SIZE)[:, None]
-    else:
-        matrices = sample_correlation_matrix(spec.priors[f"rho_{level}"], rng, SIZE, k)
-        rho = np.stack([matrices[:, i, j] for i, j in combinations(range(k), 2)], axis=1)
+        rho = sample_correlation(spec.priors[f"rho_{level}"], rng, SIZE)
+        normals = rng.standard_normal((SIZE, k)).T
+        second = rho * normals[0] + np.sqrt(1 - rho**2) * normals[1]
+        return np.stack([tau[:, 0] * normals[0], tau[:, 1] * second])
+    matrices = sample_correlation_matrix(spec.priors[f"rho_{level}"], rng, SIZE, k)
+    rho = np.stack([matrices[:, i, j] for i, j in combinations(range(k), 2)], axis=1)
     normals = rng.standard_normal((SIZE, k))
-    return np.asarray(np.einsum("sij,sj->si", factor(covariance(tau, rho)), normals))
+    return np.asarray(np.einsum("sij,sj->is", factor(covariance(tau, rho)), normals))
 
 
-def _coefficients(spec: Specification, names: list[str], outcomes: list[str], rng: np.random.Generator) -> np.ndarray:
-    """Return draws of B, shape (SIZE, p, K); NaN where a prior is flat."""
-    out = np.full((SIZE, len(names), len(outcomes)), np.nan)
-    for place, name in enumerate(names):
+def _coefficients(
+    spec: Specification, names: list[str], outcomes: list[str], rng: np.random.Generator
+) -> Iterator[Array]:
+    """Yield draws of each row of B, shape (K, SIZE); NaN where its prior is flat."""
+    for name in names:
         prior = prior_of_coefficient(spec, name)
-        if prior.distribution != "flat":
-            out[:, place] = sample(prior, rng, SIZE, outcomes)
-    return out
+        flat = prior.distribution == "flat"
+        yield np.full((len(outcomes), SIZE), np.nan) if flat else sample(prior, rng, SIZE, outcomes).T
 
 
 def prior_effects(
@@ -81,19 +84,21 @@ def prior_effects(
     both = [outcomes.index(pool) for pool in _POOLS]
     rng = generator(seed, "prior")
     names = [str(name) for name in targets["coefficient"].values]
-    beta = _coefficients(spec, names, outcomes, rng)[..., both]
+    beta = [drawn[both] for drawn in _coefficients(spec, names, outcomes, rng)]
     parts = {
-        level: _departures(spec, level, outcomes, rng)[:, both]
+        level: _departures(spec, level, outcomes, rng)[both]
         for level in ("kind", "study", "site", "comparison")
         if f"tau_{level}" in posterior
     }
     for level, weight, row, members in _distinct(targets):
-        theta = np.where(row[:, None] != 0, row[:, None] * beta, 0.0).sum(axis=1)
+        theta = np.zeros((len(both), SIZE))
+        for place in np.flatnonzero(row):
+            theta += row[place] * beta[place]
         if "kind" in parts:
-            theta = theta + np.sqrt(weight) * parts["kind"]
+            theta += np.sqrt(weight) * parts["kind"]
         for part in _CONTAINS[level]:
-            theta = theta + parts.get(part, 0.0)
-        yield members, theta
+            theta += parts.get(part, 0.0)
+        yield members, theta.T
 
 
 def _distinct(targets: xr.Dataset) -> Iterator[tuple[str, float, np.ndarray, np.ndarray]]:

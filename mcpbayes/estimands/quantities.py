@@ -1,6 +1,7 @@
 """Everything that is summarised and judged, in the order of ``summary.csv``: parameters, then targets by level."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from itertools import combinations
 from typing import Final, NamedTuple
 
@@ -8,7 +9,10 @@ import numpy as np
 import xarray as xr
 
 from mcpbayes import vocabulary as words
+from mcpbayes.estimands.layout import Array, Index, node_major
+from mcpbayes.estimands.reading import describe
 from mcpbayes.estimands.tree import group
+from mcpbayes.estimands.walk import Source, TargetDraws, pools_of, sources
 
 #: Variables of group ``delta_mcp`` without dim outcome, in the order of the tables.
 RATIOS: Final = ("log_delta_mcp", "delta_mcp", "mcp_efficacy_control", "mcp_efficacy_treatment")
@@ -19,36 +23,76 @@ NEED_REFERENCE: Final = RATIOS[1:]
 #: Levels of random effects in the order of the tables.
 _LEVELS: Final = ("study", "comparison", "site", "kind")
 
-#: Targets per block, so that a large result is walked without a second copy in memory.
-_BLOCK: Final = 64
-
 
 class Block(NamedTuple):
-    """Some quantities and their draws.
+    """Draws of some rows of the table.
 
     Parameters
     ----------
-    keys : list of (level, name, quantity)
-        Names as in ``summary.csv``; the name of a parameter is empty.
+    rows : ndarray of int, shape (row,)
+        Where they stand in the table.
     draws : ndarray, shape (quantity, chain, draw)
-        NaN where a quantity is absent for this target, though not for all.
+    of : ndarray of int, shape (row,)
+        Which of the draws each row has; rows that share r₀ share its draws.
     """
 
-    keys: list[tuple[str, str, str]]
-    draws: np.ndarray
+    rows: Index
+    draws: Array
+    of: Index
 
 
-def quantity_blocks(result: xr.DataTree) -> Iterator[Block]:
-    """Yield all quantities of a result, block by block.
+class Quantities(NamedTuple):
+    """The rows of the table, and what gives their draws.
+
+    Parameters
+    ----------
+    targets : Dataset
+        Of `reading.describe`.
+    level, name, quantity : ndarray of str, shape (row,)
+        As in ``summary.csv``; the name of a parameter is empty.
+    absent : ndarray of bool, shape (row,)
+        Rows that are blank for a known reason: no r₀.
+    of_parameters : callable
+        Gives the blocks of parameters and average changes.
+    walk : iterator of callables
+        Gives the draws of the targets, as `walk.sources`.
+    of_targets : callable
+        Gives blocks of the draws of some targets. Rows that are absent are in none.
+    """
+
+    targets: xr.Dataset
+    level: np.ndarray
+    name: np.ndarray
+    quantity: np.ndarray
+    absent: np.ndarray
+    of_parameters: Callable[[], Iterator[Block]]
+    walk: Iterator[Source]
+    of_targets: Callable[[TargetDraws], Iterator[Block]]
+
+    @property
+    def blocks(self) -> Iterator[Callable[[], Iterator[Block]]]:
+        """Yield what gives blocks, of parameters, then of targets as they come, and works only then: for a worker."""
+        yield self.of_parameters
+        for source in self.walk:
+            yield partial(self._of_source, source)
+
+    def _of_source(self, source: Source) -> Iterator[Block]:
+        return self.of_targets(source())
+
+
+def quantities(result: xr.DataTree, levels: Collection[str] | None = None) -> Quantities:
+    """Return all quantities of a result.
 
     Parameters
     ----------
     result : DataTree
         With groups ``posterior`` and ``delta_mcp``.
+    levels : collection of str, optional
+        Levels that are wanted; default all.
 
-    Yields
-    ------
-    Block
+    Returns
+    -------
+    Quantities
 
     Raises
     ------
@@ -60,49 +104,87 @@ def quantity_blocks(result: xr.DataTree) -> Iterator[Block]:
     A quantity that is absent for every target, such as ΔMCP of contrast data without r₀, is left out; where some
     targets have it, the others keep their row with NaN, so that tables of one result have one shape.
     """
-    targets = group(result, words.DELTA_MCP)
-    yield _parameters(group(result, words.POSTERIOR))
-    for start in range(0, targets.sizes["target"], _BLOCK):
-        yield _target_block(targets, slice(start, start + _BLOCK))
+    data, posterior, change = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.DELTA_MCP))
+    parameters = _parameters(posterior) if levels is None or words.PARAMETER in levels else {}
+    found = describe(result)
+    # As objects, so that the rows of a target share one string.
+    level, name, without = (found[key].values.astype(object) for key in ("level", "name", "absent"))
+    chosen = np.ones(len(level), dtype=bool) if levels is None else np.isin(level, list(levels))
+    outcomes = posterior["outcome"].values.astype(str).tolist()
+    effects = [f"effect[{outcome}]" for outcome in outcomes]
+    ratios = [] if pools_of(change) is None else list(RATIOS if (without == "").any() else RATIOS[:1])
+    per_target = {at: [*effects, *ratios] for at in dict.fromkeys(level.tolist())}
+    per_target[words.MEAN] = [*per_target[words.MEAN], *(f"average_change[{outcome}]" for outcome in outcomes)]
+    counts = np.array([len(per_target[at]) for at in level.tolist()]) * chosen
+    place = np.where(chosen, len(parameters) + np.cumsum(counts) - counts, -1)
+    quantity = [*parameters, *(one for at in level[chosen].tolist() for one in per_target[at])]
+    none = np.zeros(len(parameters), dtype=bool)
+    needs = np.isin(np.array(quantity, dtype=object), NEED_REFERENCE)
+    return Quantities(
+        found,
+        np.concatenate([np.full(len(parameters), words.PARAMETER, dtype=object), np.repeat(level, counts)]),
+        np.concatenate([np.full(len(parameters), "", dtype=object), np.repeat(name, counts)]),
+        np.array(quantity, dtype=object),
+        np.concatenate([none, np.repeat(without != "", counts)]) & needs,
+        partial(_of_parameters, list(parameters.values()), change, place, len(outcomes), len(ratios)),
+        sources(data, posterior, change, found, result.attrs["seed"], ratios=bool(ratios), chosen=chosen),
+        partial(_of_targets, start=place, chains=change.sizes["chain"], outcomes=len(outcomes), ratios=len(ratios)),
+    )
 
 
-def _parameters(posterior: xr.Dataset) -> Block:
+def _parameters(posterior: xr.Dataset) -> dict[str, Array]:
+    """Return the draws of every parameter, (chain × draw)."""
     outcomes = [str(outcome) for outcome in posterior["outcome"].values]
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, Array] = {}
     for name, dim in (("beta", "coefficient"), ("beta_per_unit", "moderator")):
         if name in posterior:
-            values = posterior[name].transpose(dim, "outcome", "chain", "draw").values
+            values = node_major(posterior[name], dim, "outcome")
             for i, place in enumerate(posterior[dim].values):
                 found |= {f"{name}[{outcome},{place}]": values[i, k] for k, outcome in enumerate(outcomes)}
     pairs = [words.pair_name(outcomes, i, j) for i, j in combinations(range(len(outcomes)), 2)]
     for level in _LEVELS:
         if f"tau_{level}" in posterior:
-            tau = posterior[f"tau_{level}"].transpose("outcome", "chain", "draw").values
+            tau = node_major(posterior[f"tau_{level}"], "outcome")
             found |= {f"tau_{level}[{outcome}]": tau[k] for k, outcome in enumerate(outcomes)}
         if f"rho_{level}" in posterior:
-            rho = posterior[f"rho_{level}"].transpose("pair", "chain", "draw").sel(pair=pairs).values
+            rho = node_major(posterior[f"rho_{level}"].sel(pair=pairs), "pair")
             found |= {f"rho_{level}[{pair}]": rho[i] for i, pair in enumerate(pairs)}
-    return Block([(words.PARAMETER, "", quantity) for quantity in found], np.stack(list(found.values())))
+    return found
 
 
-def _target_block(targets: xr.Dataset, part: slice) -> Block:
-    outcomes = [str(outcome) for outcome in targets["outcome"].values]
-    here = targets.isel(target=part)
-    all_absent = bool((targets["absent"].values.astype(str) != "").all())
-    ratios = [name for name in RATIOS if name in targets and not (all_absent and name in NEED_REFERENCE)]
-    effect = here["effect"].transpose("target", "outcome", "chain", "draw").values
-    of_ratio = [here[name].transpose("target", "chain", "draw").values for name in ratios]
-    average = targets["average_change"].transpose("mean_target", "outcome", "chain", "draw").values
-    mean_place = {str(name): place for place, name in enumerate(targets["mean_target"].values)}
-    keys: list[tuple[str, str, str]] = []
-    rows: list[np.ndarray] = []
-    for i, (level, name) in enumerate(
-        zip(here["level"].values.astype(str), here["name"].values.astype(str), strict=True)
-    ):
-        quantities = [f"effect[{outcome}]" for outcome in outcomes] + ratios
-        rows += [*effect[i], *(values[i] for values in of_ratio)]
-        if level == words.MEAN:
-            quantities += [f"average_change[{outcome}]" for outcome in outcomes]
-            rows += list(average[mean_place[name]])
-        keys += [(level, name, quantity) for quantity in quantities]
-    return Block(keys, np.stack(rows))
+def _of_parameters(
+    parameters: list[Array], change: xr.Dataset, start: Index, outcomes: int, ratios: int
+) -> Iterator[Block]:
+    """Yield the parameters and the average changes as one block, if there are any; `start` −1: not wanted."""
+    average = node_major(change["average_change"], "mean_target", "outcome")
+    # The targets of level mean stand first.
+    rows = start[: len(average), None] + outcomes + ratios + np.arange(outcomes)
+    wanted = start[: len(average)] >= 0
+    together = [*parameters, *average[wanted].reshape(-1, average.shape[-1])]
+    if together:
+        places = np.concatenate([np.arange(len(parameters)), rows[wanted].ravel()])
+        draws = np.stack(together).reshape(len(places), change.sizes["chain"], -1)
+        yield Block(places, draws, np.arange(len(places)))
+
+
+def _of_targets(found: TargetDraws, start: Index, chains: int, outcomes: int, ratios: int) -> Iterator[Block]:
+    """Yield one block per quantity, so that no draws are copied; `ratios` says how many of `RATIOS` have rows."""
+
+    def block(quantity: int, draws: Array, members: Index, of: Index | None = None) -> Block:
+        if of is None:
+            draws = draws if len(members) == len(draws) else draws[members]
+            of = np.arange(len(members))
+        return Block(start[found.places[members]] + quantity, draws.reshape(len(draws), chains, -1), of)
+
+    wanted = np.flatnonzero(start[found.places] >= 0)
+    for k in range(outcomes):
+        yield block(k, found.effect[:, k], wanted)
+    if found.ratio is None or found.log_change is None or found.change is None or found.treated is None:
+        return
+    yield block(outcomes, found.log_change, wanted)
+    there = wanted[found.ratio.of[wanted] >= 0]
+    if ratios > 1 and len(there):
+        yield block(outcomes + 1, found.change, there)
+        used, of = np.unique(found.ratio.of[there], return_inverse=True)
+        yield block(outcomes + 2, found.ratio.rows[used], there, of)
+        yield block(outcomes + 3, found.treated, there)

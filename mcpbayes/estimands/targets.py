@@ -9,6 +9,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError, StageError
+from mcpbayes.estimands.layout import positions, sums
 from mcpbayes.specification.fields import unknown
 from mcpbayes.specification.formula import categories, design_row
 
@@ -149,16 +150,19 @@ def observed_points(data: xr.Dataset, kinds: Sequence[str], level: str) -> xr.Da
     Dataset
         As `population_points`; the points are the studies or the comparisons.
     """
-    names = [str(name) for name in data[level].values]
+    return _dataset("point", *_observed(data, kinds, level), data, kinds)
+
+
+def _observed(data: xr.Dataset, kinds: Sequence[str], level: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Return names, design rows and weights of kinds of all studies or comparisons."""
     rows = data["design"].transpose("comparison", "coefficient").values
-    found = data["kind_of_comparison"].values.astype(str)
-    weights = np.array([[float(kind == other) for other in kinds] for kind in found])
+    weights = (data["kind_of_comparison"].values[:, None] == np.array(kinds, dtype=object)).astype(float)
+    names = data[level].values.astype(str).tolist()
     if level == words.STUDY:
-        study = data["study_of_comparison"].values.astype(str)
-        members = (np.array(names)[:, None] == study).astype(float)
-        members /= members.sum(axis=1, keepdims=True)
-        rows, weights = members @ rows, members @ weights
-    return _dataset("point", names, rows, weights, data, kinds)
+        study = positions(data["study"].values, data["study_of_comparison"].values)
+        count = np.bincount(study, minlength=len(names))[:, None]
+        rows, weights = (sums(study, len(names), values) / count for values in (rows, weights))
+    return names, rows, weights
 
 
 def _dataset(
@@ -176,7 +180,7 @@ def targets(data: xr.Dataset, posterior: xr.Dataset, at: At | None = None) -> xr
     Parameters
     ----------
     data, posterior : Dataset
-        Groups of the result. Levels whose effects the posterior does not store are left out.
+        Groups of the result.
     at : mapping of moderator to values, optional
         As `population_points`.
 
@@ -187,21 +191,11 @@ def targets(data: xr.Dataset, posterior: xr.Dataset, at: At | None = None) -> xr
     """
     kinds = kinds_of(posterior)
     population = population_points(data, kinds, at)
-    parts = [(level, population) for level in POPULATION]
-    parts += [
-        (level, observed_points(data, kinds, level))
-        for level in (words.STUDY, words.COMPARISON)
-        if f"{level}_effect" in posterior
-    ]
-    levels = [level for level, points in parts for _ in range(points.sizes["point"])]
-    names = [str(name) for _, points in parts for name in points["point"].values]
-    stacked = {key: np.concatenate([points[key].values for _, points in parts]) for key in ("row", "kind_weight")}
-    made = _dataset(
-        "target",
-        [target_name(level, name) for level, name in zip(levels, names, strict=True)],
-        stacked["row"],
-        stacked["kind_weight"],
-        data,
-        kinds,
-    )
-    return made.assign_coords(level=("target", levels), name=("target", names))
+    points = (population["point"].values.tolist(), population["row"].values, population["kind_weight"].values)
+    parts = [points, points, *(_observed(data, kinds, level) for level in (words.STUDY, words.COMPARISON))]
+    names, rows, weights = zip(*parts, strict=True)
+    levels = np.repeat([*POPULATION, words.STUDY, words.COMPARISON], [len(part) for part in names])
+    together = [name for part in names for name in part]
+    full = [target_name(level, name) for level, name in zip(levels.tolist(), together, strict=True)]
+    made = _dataset("target", full, np.concatenate(rows), np.concatenate(weights), data, kinds)
+    return made.assign_coords(level=("target", levels), name=("target", together))

@@ -1,6 +1,7 @@
 """The result tree as the verbs see it: a group or the verb that makes it, the specification, a new tree with more."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 import xarray as xr
@@ -17,6 +18,7 @@ _MAKERS: Final = {
     words.SAMPLE_STATS: "result = mcpbayes.fit(data, model)",
     words.DELTA_MCP: "result = mcpbayes.delta_mcp(result)",
     words.SCENARIO: "result = mcpbayes.classify(result)",
+    words.INFLUENCE: "result = mcpbayes.leave_one_study_out(result)",
 }
 
 #: Sections that a saved result can be given anew without sampling.
@@ -42,7 +44,13 @@ def specification(result: xr.DataTree) -> Specification:
     """Return the specification that a result carries."""
     if "specification" not in result.attrs:
         raise StageError(f"The result carries no specification: call {_MAKERS[words.POSTERIOR]} first.")
-    return from_toml(result.attrs["specification"])
+    return _read(result.attrs["specification"])
+
+
+@lru_cache(maxsize=8)
+def _read(text: str) -> Specification:
+    """Read a specification; remembered, since every verb asks for the one of its result."""
+    return from_toml(text)
 
 
 def with_groups(

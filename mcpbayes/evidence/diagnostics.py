@@ -1,6 +1,7 @@
 """Did the sampler do its work? The gate of every run: divergences, R-hat, effective sample sizes, Pareto k̂."""
 
 import json
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -10,8 +11,11 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import Problem
-from mcpbayes.estimands.monte_carlo import convergence
-from mcpbayes.estimands.quantities import NEED_REFERENCE, quantity_blocks
+from mcpbayes.estimands.layout import Index
+from mcpbayes.estimands.pooled import convergence, worlds_of
+from mcpbayes.estimands.quantities import NEED_REFERENCE, Block, quantities
+from mcpbayes.estimands.reading import describe
+from mcpbayes.estimands.targets import target_name
 from mcpbayes.estimands.tree import group, with_groups
 from mcpbayes.evidence.findings import (
     CHECKS,
@@ -24,6 +28,8 @@ from mcpbayes.evidence.findings import (
     sampler_problems,
     worst_row,
 )
+from mcpbayes.kernels import use_numba
+from mcpbayes.workers import in_threads
 
 __all__ = [
     "ESS_LIMIT",
@@ -39,6 +45,8 @@ __all__ = [
 #: Levels on which a fit passes or fails; rows of single studies and comparisons are counted and shown.
 JUDGED: Final = (words.PARAMETER, words.MEAN, words.NEW)
 
+_COLUMNS: Final = ("r_hat", "ess_bulk", "ess_tail")
+
 
 @dataclass(frozen=True)
 class Diagnostics:
@@ -52,6 +60,8 @@ class Diagnostics:
         Worst over the levels parameter, mean and new; None where it is not defined for any row.
     pareto_k : float or None
         k̂ of the collapsed engine's weights; None with NUTS.
+    efficiency : float or None
+        ESS/N of the same weights.
     chains, draws : int
         Chains, and draws per chain.
     failing_study, failing_comparison : int
@@ -67,6 +77,7 @@ class Diagnostics:
     ess_bulk: Worst | None
     ess_tail: Worst | None
     pareto_k: float | None
+    efficiency: float | None
     chains: int
     draws: int
     failing_study: int
@@ -79,26 +90,47 @@ class Diagnostics:
         return asdict(self)
 
 
-def convergence_table(result: xr.DataTree) -> pd.DataFrame:
+def convergence_table(result: xr.DataTree, levels: Collection[str] | None = None) -> pd.DataFrame:
     """Return R-hat and ESS of every quantity.
 
     Parameters
     ----------
     result : DataTree
         With groups ``posterior`` and ``delta_mcp``.
+    levels : collection of str, optional
+        Levels that are wanted; default all.
 
     Returns
     -------
     DataFrame
-        Columns ``level, name, quantity, finite, r_hat, ess_bulk, ess_tail``; ``finite`` says whether all draws are.
+        Columns ``level, name, quantity, finite, expected, r_hat, ess_bulk, ess_tail``; ``finite`` says whether all
+        draws are, ``expected`` is false where a row is blank for a known reason: no r₀. Of a result that is pooled over
+        worlds R-hat and ESS are those of the worst world.
     """
-    parts = []
-    for keys, draws in quantity_blocks(result):
-        part = pd.DataFrame(keys, columns=["level", "name", "quantity"])
-        part["finite"] = np.isfinite(draws).all(axis=(1, 2))
-        values = convergence(draws)
-        parts.append(part.assign(**{name: values[name] for name in ("r_hat", "ess_bulk", "ess_tail")}))
-    return pd.concat(parts, ignore_index=True)
+    found = quantities(result, levels)
+    size, worlds = len(found.quantity), worlds_of(group(result, words.POSTERIOR))
+    compiled = levels is None and use_numba(group(result, words.DATA).sizes["comparison"])
+    finite = np.zeros(size, dtype=bool)
+    columns = {name: np.full(size, np.nan) for name in _COLUMNS}
+
+    def work(blocks: Callable[[], Iterator[Block]]) -> list[tuple[Index, Index, np.ndarray, dict[str, np.ndarray]]]:
+        return [
+            (
+                block.rows,
+                block.of,
+                np.isfinite(block.draws).all(axis=(1, 2)),
+                convergence(block.draws, worlds, compiled=compiled),
+            )
+            for block in blocks()
+        ]
+
+    for part in in_threads(work, found.blocks):
+        for rows, of, is_finite, numbers in part:
+            finite[rows] = is_finite[of]
+            for name, values in columns.items():
+                values[rows] = numbers[name][of]
+    keys = {"level": found.level, "name": found.name, "quantity": found.quantity}
+    return pd.DataFrame(keys | {"finite": finite, "expected": ~found.absent} | columns)
 
 
 def diagnose(result: xr.DataTree, summary: pd.DataFrame | None = None) -> Diagnostics:
@@ -114,27 +146,45 @@ def diagnose(result: xr.DataTree, summary: pd.DataFrame | None = None) -> Diagno
     Returns
     -------
     Diagnostics
-        Fails with divergences > 0, R-hat ≥ 1.01, bulk or tail ESS < 400, k̂ ≥ 0.7 or draws that are not finite, on
-        the levels parameter, mean and new. Constant draws, as of a fixed prior, have no R-hat and do not fail.
+        Fails with divergences > 0, R-hat ≥ 1.01, bulk or tail ESS < 400, k̂ ≥ 0.7, ESS/N of the proposals ≤ 0.3 or
+        draws that are not finite, on the levels parameter, mean and new. Constant draws, as of a fixed prior, have no
+        R-hat and do not fail. A result that is pooled over worlds is judged by the worst of them.
 
     Raises
     ------
     StageError
         A group is missing.
     """
+    # A summary of several worlds holds sums of their ESS, which decide nothing.
+    if summary is None or worlds_of(group(result, words.POSTERIOR)) > 1:
+        return _verdict(result, convergence_table(result))
+    return _verdict(result, _with_reasons(result, summary))
+
+
+def _with_reasons(result: xr.DataTree, summary: pd.DataFrame) -> pd.DataFrame:
+    """Return a summary as `convergence_table` gives it: which rows are finite, and which are blank for a reason."""
+    targets = describe(result)
+    without = targets["target"].values[targets["absent"].values != ""]
+    expected = np.ones(len(summary), dtype=bool)
+    if len(without):
+        blank = summary["quantity"].isin(NEED_REFERENCE).to_numpy()
+        here = summary.loc[blank, ["level", "name"]]
+        names = [target_name(level, name) for level, name in zip(here["level"], here["name"], strict=True)]
+        expected[blank] = ~np.isin(np.array(names, dtype=object), without.astype(object))
+    return summary.assign(finite=np.isfinite(summary["mean"].to_numpy(dtype=float)), expected=expected)
+
+
+def _verdict(result: xr.DataTree, table: pd.DataFrame) -> Diagnostics:
     posterior, stats = group(result, words.POSTERIOR), group(result, words.SAMPLE_STATS)
-    if summary is None:
-        table = convergence_table(result)
-    else:
-        table = summary.assign(finite=np.isfinite(summary["mean"].to_numpy(dtype=float)))
-    table = table.assign(expected=~_absent(group(result, words.DELTA_MCP), table))
     failing = _failing(table)
     judged = table[table["level"].isin(JUDGED)]
     divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
-    pareto_k = float(stats.attrs["pareto_k"]) if "pareto_k" in stats.attrs else None
+    pareto_k, efficiency = (
+        float(stats.attrs[name]) if name in stats.attrs else None for name in ("pareto_k", "efficiency")
+    )
     counts = {level: int(failing[table["level"] == level].sum()) for level in (words.STUDY, words.COMPARISON)}
     problems = (
-        *sampler_problems(divergences, pareto_k, posterior.sizes["chain"]),
+        *sampler_problems(divergences, pareto_k, efficiency, posterior.sizes["chain"] // worlds_of(posterior)),
         *row_problems(judged),
         *count_problems(counts),
     )
@@ -144,6 +194,7 @@ def diagnose(result: xr.DataTree, summary: pd.DataFrame | None = None) -> Diagno
         ess_bulk=worst_row(judged, "ess_bulk", largest=False),
         ess_tail=worst_row(judged, "ess_tail", largest=False),
         pareto_k=pareto_k,
+        efficiency=efficiency,
         chains=posterior.sizes["chain"],
         draws=posterior.sizes["draw"],
         failing_study=counts[words.STUDY],
@@ -154,31 +205,26 @@ def diagnose(result: xr.DataTree, summary: pd.DataFrame | None = None) -> Diagno
 
 
 def judge(result: xr.DataTree, summary: pd.DataFrame | None = None) -> xr.DataTree:
-    """Write the verdict of `diagnose` on the result.
+    """Write the verdict on the result.
 
     Parameters
     ----------
-    result, summary
+    result : DataTree
         As `diagnose`.
+    summary : DataFrame, optional
+        Of `mcpbayes.summarise` for the same result. With it the verdict is that of `diagnose`; without, only the rows
+        that decide are looked at, and those of studies and comparisons beyond a limit are not counted.
 
     Returns
     -------
     DataTree
         New; root attribute ``status`` is ``ok`` or ``failed``, and ``problems`` holds those of the data and of the fit.
     """
-    found = diagnose(result, summary)
+    found = _verdict(result, convergence_table(result, JUDGED)) if summary is None else diagnose(result, summary)
     earlier = [problem for problem in json.loads(result.attrs["problems"]) if problem["check"] not in CHECKS]
     problems = [*earlier, *(problem.as_dict() for problem in found.problems)]
     status = "ok" if found.passed else "failed"
     return with_groups(result, {}, status=status, problems=json.dumps(problems, ensure_ascii=False))
-
-
-def _absent(targets: xr.Dataset, table: pd.DataFrame) -> np.ndarray:
-    """Return which rows are blank for a known reason: no r₀."""
-    reasons = zip(targets["level"].values, targets["name"].values, targets["absent"].values, strict=True)
-    without = {(str(level), str(name)) for level, name, reason in reasons if reason}
-    rows = zip(table["level"], table["name"], table["quantity"], strict=True)
-    return np.array([quantity in NEED_REFERENCE and (level, name) in without for level, name, quantity in rows])
 
 
 def _failing(table: pd.DataFrame) -> np.ndarray:

@@ -15,10 +15,14 @@ R_HAT_LIMIT: Final = 1.01
 ESS_LIMIT: Final = 400
 PARETO_K_LIMIT: Final = 0.7
 
+#: Least ESS/N of the collapsed engine's proposals.
+EFFICIENCY_LIMIT: Final = 0.3
+
 #: Checks of the gate; a judgement replaces the problems of an earlier one.
 CHECKS: Final = (
     "divergences",
     "pareto-k",
+    "proposal-efficiency",
     "one-chain",
     "not-finite",
     "r-hat",
@@ -54,7 +58,9 @@ def worst_row(judged: pd.DataFrame, column: str, largest: bool) -> Worst | None:
     return Worst(float(values[place]), level, name, quantity)
 
 
-def sampler_problems(divergences: int, pareto_k: float | None, chains: int) -> Iterator[Problem]:
+def sampler_problems(
+    divergences: int, pareto_k: float | None, efficiency: float | None, chains: int
+) -> Iterator[Problem]:
     """Yield what is wrong with the sampler as a whole."""
     if divergences:
         yield Problem(
@@ -70,6 +76,14 @@ def sampler_problems(divergences: int, pareto_k: float | None, chains: int) -> I
             "The proposal of the collapsed engine does not cover the posterior",
             value=f"{pareto_k:.2f}",
             expected=f"below {PARETO_K_LIMIT}",
+            remedy="Use the other engine: --set sampling.engine=nuts",
+        )
+    if efficiency is not None and not efficiency > EFFICIENCY_LIMIT:
+        yield Problem(
+            "proposal-efficiency",
+            "Few of the collapsed engine's proposals carry the weight (ESS/N)",
+            value=f"{efficiency:.2f}",
+            expected=f"above {EFFICIENCY_LIMIT}",
             remedy="Use the other engine: --set sampling.engine=nuts",
         )
     if chains < 2:

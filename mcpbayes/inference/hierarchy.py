@@ -7,7 +7,10 @@ Arms a of control g at site e in study s, outcomes K ≥ 1, t_a = 1 if treated (
 
 with flat baselines b_g (arm-based) or control errors c_g ~ N(0, V_0g) shared by the rows of one control (contrast-
 based). Given Σ_w, Σ_e, Σ_s the likelihood collapses node by node, children into parents; every level needs products
-with its covariance only, never its inverse, so τ = 0 and ρ = ±1 are exact. Arrays are ``(node, ..., draw)``.
+with its covariance only, never its inverse, so τ = 0 and ρ = ±1 are exact.
+
+What a level hands up is one stacked array of planes (see `planes`): information A (packed), −2 × log density so far,
+and scores: K × c planes, of the data (first of the c columns) and of further columns that the root asks for.
 """
 
 from dataclasses import dataclass
@@ -15,9 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mcpbayes.inference import small_matrices as small
+from mcpbayes.inference import compact, planes
+from mcpbayes.inference.leaves import leaf_precision, residual_start
+from mcpbayes.inference.levels import Level, from_covariance, integrate, minors
+from mcpbayes.inference.plan import Plan, chunks, plan_of, rows_of, sum_up
 from mcpbayes.inference.small_matrices import Array
-from mcpbayes.inference.tree import Hierarchy, sum_into
+from mcpbayes.inference.tree import Hierarchy, blocks, sum_into
 
 
 @dataclass(frozen=True)
@@ -29,18 +35,42 @@ class Covariances:
     site: Array | None = None
 
 
-def residuals(tree: Hierarchy, mean: Array) -> Array:
-    """Return y − t μ, shape (arm, K, 1, draw), zero where not observed; μ: (comparison, K, draw)."""
-    residual = np.broadcast_to(tree.y[..., None], (*tree.y.shape, mean.shape[-1])).copy()
-    residual[tree.arm] -= mean
-    return np.where(tree.observed[..., None], residual, 0.0)[:, :, None]
+@dataclass(frozen=True)
+class Levels:
+    """Covariances of some draws as planes; ``arms``: `levels.minors` of Σ_w."""
+
+    arms: Array
+    study: Level
+    site: Level | None
 
 
-def arm_precision(tree: Hierarchy, comparison: Array) -> tuple[Array, Array]:
-    """Return P_a = (V_a + t_a Σ_w)⁻¹ on the observed block, (arm, K, K, draw), and its ln|M_a|, (arm, draw)."""
-    total = np.broadcast_to(tree.sampling[..., None], (*tree.sampling.shape, comparison.shape[-1])).copy()
-    total[tree.arm] += comparison
-    return small.observed_inverse(total, tree.observed)
+@dataclass(frozen=True)
+class Node:
+    """One level as it was met on the way up, (…, node, draw): information A, scores (K, c) and spread (A + Σ⁻¹)⁻¹."""
+
+    information: Array
+    score: Array
+    spread: Array
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """A block of studies with everything below the coefficients integrated out.
+
+    Parameters
+    ----------
+    top : array (K(K+1)/2 + 1 + K c, study, draw)
+        Information, −2 × log density and scores that the studies hand to the root.
+    cross : array (c, c, draw)
+        Quadratic forms of the columns that were lost on the way; lower triangle from row 1 on.
+    study, site, control : Node
+    """
+
+    top: Array
+    cross: Array
+    study: Node
+    site: Node | None
+    control: Node | None
 
 
 def observed_at_control(tree: Hierarchy) -> NDArray[np.bool_]:
@@ -49,105 +79,88 @@ def observed_at_control(tree: Hierarchy) -> NDArray[np.bool_]:
     return np.asarray(counts > 0)
 
 
-@dataclass(frozen=True)
-class Collapsed:
-    """A hierarchy with everything below the coefficients integrated out; c columns are carried along.
+def levels_of(covariances: Covariances, now: slice) -> Levels:
+    """Return the levels for some of the draws."""
+
+    def level(sigma: Array) -> Level:
+        return from_covariance(planes.pack(sigma[..., now])[:, None])
+
+    site = None if covariances.site is None else level(covariances.site)
+    return Levels(minors(planes.pack(covariances.comparison[..., now])), level(covariances.study), site)
+
+
+def climb(plan: Plan, levels: Levels, start: Array, density: bool = True) -> Climbed:
+    """Integrate baselines, sites and studies out, children into parents.
 
     Parameters
     ----------
-    log_terms : array (study, draw)
-        −2 × the log density without its quadratic form.
-    cross : array (study, c, c, draw)
-        The quadratic form of the columns.
-    site_information, site_score : array (site, K, K, draw), (site, K, c, draw)
-        What the data say about each site's effect, given the levels above.
-    study_information, study_score : array
-        The same for studies.
+    plan : Plan
+    levels : Levels
+    start : array (K(K+1)/2 + 1 + K c, arm, draw)
+        What the arms hand up, in the plan's order.
+    density : bool
+        Whether the log density and the quadratic forms of the columns are wanted; else zeros.
     """
+    size = len(plan.leaves.y)
+    columns = (len(start) - len(planes.pairs(size)) - 1) // size if density else 0
+    cross = np.zeros((columns, columns, start.shape[-1]))
+    carried, control, site = sum_up(start, plan.arms), None, None
+    if plan.controls is not None and plan.baseline is not None:
+        carried, control = _pass(carried, plan.baseline, size, cross)
+        carried = sum_up(carried, plan.controls)
+    if plan.sites is not None and levels.site is not None:
+        carried, site = _pass(carried, levels.site, size, cross)
+        carried = sum_up(carried, plan.sites)
+    top, study = _pass(carried, levels.study, size, cross)
+    top[len(planes.pairs(size))] += plan.constant
+    return Climbed(top, cross, study, site, control)
 
-    log_terms: Array
-    cross: Array
-    site_information: Array
-    site_score: Array
-    study_information: Array
-    study_score: Array
+
+def _pass(carried: Array, level: Level, size: int, cross: Array) -> tuple[Array, Node]:
+    """Integrate one level out; ``cross`` receives what the columns lose (in place)."""
+    packed = len(planes.pairs(size))
+    information, score = carried[:packed], carried[packed + 1 :].reshape(size, -1, *carried.shape[1:])
+    passed = np.empty_like(carried)
+    own, spread, det = integrate(information, level, passed[:packed])
+    if own.base is not passed:
+        passed[:packed] = own
+    centre = planes.apply(spread, score)
+    rest = planes.apply(information, centre)
+    np.subtract(score, rest, out=passed[packed + 1 :].reshape(score.shape))
+    if not cross.size:
+        passed[packed] = 0.0
+        return passed, Node(information, score, spread)
+    terms = np.log(det, out=det)
+    terms += carried[packed]
+    for here, there in zip(score, centre, strict=True):
+        terms -= here[0] * there[0]
+    passed[packed] = terms
+    for a in range(1, len(cross)):
+        lost = score[0, a] * centre[0, : a + 1]
+        for i in range(1, size):
+            lost += score[i, a] * centre[i, : a + 1]
+        cross[a, : a + 1] += lost.sum(axis=1)
+    return passed, Node(information, score, spread)
 
 
-def collapse(tree: Hierarchy, covariances: Covariances, columns: Array) -> Collapsed:
-    """Integrate out comparisons, baselines, sites and studies, children into parents.
+def climb_residuals(
+    plan: Plan, levels: Levels, mean: Array, density: bool = True
+) -> tuple[Climbed, Array, Array, Array]:
+    """Climb with the residuals of means (comparison, K, draw).
 
-    Parameters
-    ----------
-    tree : Hierarchy
-    covariances : Covariances
-    columns : array (arm, K, c, draw or 1)
-        D_a: what is multiplied by the precision on its way up; zero where an outcome was not observed.
+    Returns
+    -------
+    climbed : Climbed
+    precision, det, residual : arrays (K(K+1)/2, arm, draw), (arm, draw), (K, arm, draw)
     """
-    precision, log_det = arm_precision(tree, covariances.comparison)
-    weighted = small.product(precision, columns)
-    controls, sites, studies = len(tree.site), len(tree.study), int(tree.study.max()) + 1
-    study_of_control = tree.study[tree.site]
-    terms = log_det + (tree.observed.sum(axis=1) * np.log(2 * np.pi))[:, None]
-    log_terms = sum_into(study_of_control[tree.control], studies, terms)
-    cross = sum_into(study_of_control[tree.control], studies, _quadratic(columns, weighted))
-
-    information = sum_into(tree.control, controls, precision)
-    score = sum_into(tree.control, controls, weighted)
-    if tree.control_covariance is None:
-        information, score, lost, log_det = _pass_flat_baselines(tree, precision, weighted, information, score)
-    else:
-        shared = np.broadcast_to(tree.control_covariance[..., None], information.shape)
-        information, score, lost, log_det = _pass_level(information, score, shared)
-    log_terms += sum_into(study_of_control, studies, log_det)
-    cross -= sum_into(study_of_control, studies, lost)
-
-    site_information, site_score = (sum_into(tree.site, sites, part) for part in (information, score))
-    information, score = site_information, site_score
-    if covariances.site is not None:
-        information, score, lost, log_det = _pass_level(information, score, covariances.site[None])
-        log_terms += sum_into(tree.study, studies, log_det)
-        cross -= sum_into(tree.study, studies, lost)
-    study_information, study_score = (sum_into(tree.study, studies, part) for part in (information, score))
-    _, _, lost, log_det = _pass_level(study_information, study_score, covariances.study[None])
-    return Collapsed(log_terms + log_det, cross - lost, site_information, site_score, study_information, study_score)
-
-
-def _quadratic(left: Array, right: Array) -> Array:
-    """Return left' right per node, (node, c, c, draw), of arrays (node, K, c, draw)."""
-    return np.asarray(np.einsum("nics,nids->ncds", left, right))
-
-
-def _pass_flat_baselines(
-    tree: Hierarchy, precision: Array, weighted: Array, information: Array, score: Array
-) -> tuple[Array, Array, Array, Array]:
-    """Integrate flat baselines out: A − AT⁻A, h − AT⁻m, m'T⁻m and ln|T| − k ln 2π, with sums over arms T, m."""
-    seen = observed_at_control(tree)
-    spread, log_det = small.observed_inverse(information, seen)
-    treated = tree.treated
-    controls = len(tree.site)
-    inside = sum_into(tree.control[treated], controls, precision[treated])
-    inside_score = sum_into(tree.control[treated], controls, weighted[treated])
-    lost = _quadratic(score, small.product(spread, score))
-    shared = small.product(inside, spread)
-    return (
-        inside - small.product(shared, inside),
-        inside_score - small.product(shared, score),
-        lost,
-        log_det - (seen.sum(axis=1) * np.log(2 * np.pi))[:, None],
-    )
-
-
-def _pass_level(information: Array, score: Array, level: Array) -> tuple[Array, Array, Array, Array]:
-    """Integrate one level with covariance Σ out: F, K ↦ (I+FΣ)⁻¹F, (I+FΣ)⁻¹K, K'GK and ln|I+FΣ|.
-
-    ``information``: (node, K, K, draw), ``score``: (node, K, c, draw), ``level``: (node or 1, K, K, draw).
-    """
-    identity = np.eye(information.shape[1])[None, :, :, None]
-    level = np.broadcast_to(level, information.shape)
-    inverse, det = small.inverse_and_determinant(identity + small.product(information, level))
-    passed = small.product(inverse, score)
-    lost = _quadratic(score, small.product(level, passed))
-    return small.product(inverse, information), passed, lost, np.log(det)
+    precision, det = leaf_precision(plan.leaves, levels.arms)
+    residual = np.empty((len(plan.leaves.y), len(plan.arms.nodes), mean.shape[-1]))
+    rows = rows_of(plan.arms.nodes)
+    for k, value in enumerate(residual):
+        # Where an outcome was not observed its precision is zero, so the residual may be anything.
+        np.subtract(plan.leaves.y[k][:, None], mean[rows, k], out=value)
+    start = residual_start(precision, det if density else None, residual)
+    return climb(plan, levels, start, density), precision, det, residual
 
 
 def log_likelihood(tree: Hierarchy, covariances: Covariances, mean: Array) -> Array:
@@ -170,5 +183,15 @@ def log_likelihood(tree: Hierarchy, covariances: Covariances, mean: Array) -> Ar
     With flat baselines this is the density of the contrasts within each control (their Jacobian is 1). Sum over
     studies for the whole table. All terms in 2π are included, so the maximum equals the ``logLik`` of other software.
     """
-    found = collapse(tree, covariances, residuals(tree, mean))
-    return -0.5 * (found.log_terms + found.cross[:, 0, 0])
+    if compact.suits(tree, covariances.site is not None):
+        return compact.densities(tree, covariances.comparison, covariances.study, mean)
+    value = np.empty((tree.studies, mean.shape[-1]))
+    at = len(planes.pairs(tree.y.shape[1]))
+    for now in chunks(mean.shape[-1]):
+        levels = levels_of(covariances, now)
+        for block in blocks(tree):
+            plan = plan_of(block.part, covariances.site is not None)
+            climbed, *_ = climb_residuals(plan, levels, mean[block.comparisons, :, now])
+            value[block.studies.start + plan.studies, now] = climbed.top[at]
+    value *= -0.5
+    return value

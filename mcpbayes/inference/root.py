@@ -5,19 +5,21 @@ factors of the priors' covariances, block by block, so no covariance is inverted
 prior precision, a fixed one T = 0.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from mcpbayes.inference.hierarchy import Covariances, collapse
+from mcpbayes.inference import compact
+from mcpbayes.inference.gathering import Gathered, gather
+from mcpbayes.inference.hierarchy import Covariances, levels_of
+from mcpbayes.inference.plan import chunks
 from mcpbayes.inference.small_matrices import Array
-from mcpbayes.inference.tree import Hierarchy, blocks
+from mcpbayes.inference.tree import Hierarchy
 from mcpbayes.specification.priors import coefficient_covariance, number, prior_of_coefficient
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
-
-#: Numbers held at once while quadratic forms are summed: 8 bytes each.
-_CHUNK = 4_000_000
+from mcpbayes.workers import in_threads
 
 
 @dataclass(frozen=True)
@@ -72,24 +74,20 @@ def root_columns(tree: Hierarchy, prior: CoefficientPrior, kinds: int) -> Array:
     return np.where(tree.observed[..., None], columns, 0.0)
 
 
-def _factor(prior: CoefficientPrior, kind_factor: Array | None, kinds: int, draws: int) -> Array:
-    """Return T, shape (draw, q, q)."""
-    coefficients, size = prior.mean.shape
-    q = (coefficients + kinds) * size
-    matrix = np.zeros((draws, q, q))
-    for i in range(coefficients):
-        at = slice(i * size, (i + 1) * size)
-        matrix[:, at, at] = prior.factor[i]
-    if kind_factor is not None:
-        for i in range(coefficients, coefficients + kinds):
-            at = slice(i * size, (i + 1) * size)
-            matrix[:, at, at] = np.moveaxis(kind_factor, -1, 0)
-    return matrix
-
-
 @dataclass(frozen=True)
 class Root:
-    """The likelihood as a function of ξ: −½ (remainder − 2 ξ'score + ξ'Q ξ), and T; draws first."""
+    """The likelihood as a function of ξ: −½ (remainder − 2 ξ'score + ξ'Q ξ), and T; draws last.
+
+    Parameters
+    ----------
+    factor : array (b, K, K, draw or 1)
+        T, block by block: b coefficients and kinds.
+    precision : array (b K, b K, draw)
+        Q = T'HT + prior precision.
+    score : array (b K, draw)
+    remainder : array (draw,)
+        R + the terms of the density that hold no ξ.
+    """
 
     factor: Array
     precision: Array
@@ -97,10 +95,73 @@ class Root:
     remainder: Array
 
 
+def _standardise(gathered: Gathered, prior: CoefficientPrior, kind_factor: Array | None) -> Root:
+    """Turn information and score of x into those of ξ, the prior included."""
+    blocks, size, draws = gathered.score.shape
+    coefficients = len(prior.mean)
+    factor = prior.factor[..., None]
+    own = np.repeat(prior.precision, size)
+    if kind_factor is not None:
+        kinds = np.broadcast_to(kind_factor, (blocks - coefficients, *kind_factor.shape))
+        factor = np.concatenate([np.broadcast_to(factor, (*factor.shape[:3], draws)), kinds])
+        own = np.concatenate([own, np.ones(len(kinds) * size)])
+    information, score, remainder = gathered.information, gathered.score, gathered.remainder
+    if prior.mean.any():
+        moved = np.einsum("abijd,bj->aid", information[:, :coefficients], prior.mean)
+        remainder = remainder - np.einsum("aid,ai->d", 2 * score[:coefficients] - moved[:coefficients], prior.mean)
+        score = score - moved
+    left, precision = np.zeros((2, *information.shape))
+    turned = np.zeros_like(score)
+    for i, k in lower_entries(size):
+        left[:, :, k] += factor[:, None, i, k, None] * information[:, :, i]
+        turned[:, k] += factor[:, i, k] * score[:, i]
+    for j, k in lower_entries(size):
+        precision[:, :, :, k] += factor[None, :, j, k, None] * left[:, :, :, j]
+    precision = precision.swapaxes(1, 2).reshape(blocks * size, blocks * size, draws)
+    at = np.arange(blocks * size)
+    precision[at, at] += own[:, None]
+    return Root(factor, precision, turned.reshape(-1, draws), remainder)
+
+
+def lower_entries(size: int) -> list[tuple[int, int]]:
+    """Return the (row, column) of the lower triangle."""
+    return [(i, k) for i in range(size) for k in range(i + 1)]
+
+
+def eliminate(root: Root) -> tuple[Array, Array, Array]:
+    """Factor Q = U'DU and solve U'c = score, in planes of draws.
+
+    Returns
+    -------
+    upper : array (q, q, draw)
+        U, unit upper triangular; other entries are left over.
+    pivots : array (q, draw)
+        D.
+    solved : array (q, draw)
+        c.
+    """
+    upper, solved = root.precision.copy(), root.score.copy()
+    pivots = np.empty_like(solved)
+    for j in range(len(solved)):
+        pivots[j] = upper[j, j]
+        row = upper[j, j + 1 :].copy()
+        upper[j, j + 1 :] /= pivots[j]
+        upper[j + 1 :, j + 1 :] -= upper[j, j + 1 :, None] * row
+        solved[j + 1 :] -= upper[j, j + 1 :] * solved[j]
+    return upper, pivots, solved
+
+
+def back_substitute(upper: Array, right: Array) -> Array:
+    """Solve U x = right (q, ..., draw) in place."""
+    for j in range(len(right) - 1, 0, -1):
+        right[:j] -= upper[:j, j].reshape(j, *([1] * (right.ndim - 2)), -1) * right[j]
+    return right
+
+
 def collapse_to_root(
-    tree: Hierarchy, covariances: Covariances, prior: CoefficientPrior, kind_factor: Array | None
+    tree: Hierarchy, covariances: Covariances, prior: CoefficientPrior, kind_factor: Array | None, now: slice
 ) -> Root:
-    """Integrate everything but the coefficients and kinds out, for every draw of the covariances.
+    """Integrate everything but the coefficients and kinds out, for some draws of the covariances.
 
     Parameters
     ----------
@@ -109,34 +170,18 @@ def collapse_to_root(
     prior : CoefficientPrior
     kind_factor : array (K, K, draw) or None
         Lower factor of Σ_k; None where the level is off.
-
-    Returns
-    -------
-    Root
-        ``precision`` = Q = T'HT + prior precision, (draw, q, q); ``score`` = T'g, (draw, q); ``remainder`` (draw,)
-        = R + the terms of the density that hold no ξ.
+    now : slice
+        The draws; best no more than `plan.DRAWS`.
     """
-    kinds = 0 if kind_factor is None else int(tree.kind.max()) + 1
-    draws = covariances.study.shape[-1]
-    columns = root_columns(tree, prior, kinds)
-    size = columns.shape[2]
-    whole, terms = np.zeros((draws, size, size)), np.zeros(draws)
-    for _, rows, part, arms, _, _, _ in blocks(tree):
-        step = max(1, _CHUNK // ((rows.stop - rows.start) * size**2))
-        for start in range(0, draws, step):
-            now = slice(start, min(start + step, draws))
-            site = None if covariances.site is None else covariances.site[..., now]
-            chosen = Covariances(covariances.comparison[..., now], covariances.study[..., now], site)
-            found = collapse(part, chosen, columns[arms][..., None])
-            whole[now] += np.moveaxis(found.cross.sum(axis=0), -1, 0)
-            terms[now] += found.log_terms.sum(axis=0)
-    matrix = _factor(prior, kind_factor, kinds, draws)
-    turned = np.swapaxes(matrix, 1, 2)
-    precision = turned @ whole[:, :-1, :-1] @ matrix
-    own = np.concatenate([np.repeat(prior.precision, tree.y.shape[1]), np.ones(kinds * tree.y.shape[1])])
-    precision += np.diag(own)
-    score = np.einsum("dij,dj->di", turned, whole[:, :-1, -1])
-    return Root(matrix, precision, score, whole[:, -1, -1] + terms)
+    gathered = gather(tree, levels_of(covariances, now), kind_factor is not None)
+    return _standardise(gathered, prior, None if kind_factor is None else kind_factor[..., now])
+
+
+def _by_pieces(tree: Hierarchy, covariances: Covariances, piece: Callable[[slice], Array]) -> Array:
+    """Work on all draws piece by piece; compiled kernels on all cores, NumPy would gain little from more than one."""
+    pieces = chunks(covariances.study.shape[-1])
+    threads = len(pieces) > 1 and compact.suits(tree, covariances.site is not None)
+    return np.concatenate(list((in_threads if threads else map)(piece, pieces)), axis=-1)
 
 
 def log_marginal(
@@ -148,12 +193,28 @@ def log_marginal(
     -----
     −½ (remainder − score'Q⁻¹score + ln|Q|), plus ½ K ln 2π for each flat coefficient.
     """
-    root = collapse_to_root(tree, covariances, prior, kind_factor)
-    solved = np.linalg.solve(root.precision, root.score[..., None])[..., 0]
-    log_det = np.linalg.slogdet(root.precision)[1]
-    flat = np.sum(prior.precision == 0) * tree.y.shape[1]
-    value = root.remainder - np.sum(root.score * solved, axis=1) + log_det - flat * np.log(2 * np.pi)
-    return np.asarray(-0.5 * value)
+
+    def piece(now: slice) -> Array:
+        gathered = gather(tree, levels_of(covariances, now), kind_factor is not None)
+        return marginal_of(gathered, prior, None if kind_factor is None else kind_factor[..., now])
+
+    return _by_pieces(tree, covariances, piece)
+
+
+def marginal_of(gathered: Gathered, prior: CoefficientPrior, kind_factor: Array | None) -> Array:
+    """`log_marginal` from what some data say about the coefficients and kinds; shape (draw,).
+
+    Parameters
+    ----------
+    gathered : Gathered
+    prior : CoefficientPrior
+    kind_factor : array (K, K, draw) or None
+    """
+    root = _standardise(gathered, prior, kind_factor)
+    _, pivots, solved = eliminate(root)
+    value = root.remainder + np.sum(np.log(pivots) - solved * solved / pivots, axis=0)
+    flat = np.sum(prior.precision == 0) * gathered.score.shape[1]
+    return np.asarray(-0.5 * (value - flat * np.log(2 * np.pi)))
 
 
 def log_restricted(tree: Hierarchy, covariances: Covariances) -> Array:
@@ -184,13 +245,53 @@ def draw_root(
     kind : array (kind, K, draw) or None
         None where the level is off.
     """
-    root = collapse_to_root(tree, covariances, prior, kind_factor)
-    draws, q = root.score.shape
-    normals = generator(seed, "root").standard_normal((draws, q, 1))
-    lower = np.linalg.cholesky(root.precision)
-    turned = np.swapaxes(lower, 1, 2)
-    standard = np.linalg.solve(turned, np.linalg.solve(lower, root.score[..., None]) + normals)
-    x = np.moveaxis((root.factor @ standard)[..., 0], 0, -1).reshape(-1, tree.y.shape[1], draws)
-    coefficients = len(prior.mean)
-    kind = x[coefficients:] if kind_factor is not None else None
-    return prior.mean[..., None] + x[:coefficients], kind
+    size, coefficients = tree.y.shape[1], len(prior.mean)
+    blocks = coefficients + (0 if kind_factor is None else tree.kind_count)
+    normals = generator(seed, "root").standard_normal((blocks * size, covariances.study.shape[-1]))
+
+    def piece(now: slice) -> Array:
+        root = collapse_to_root(tree, covariances, prior, kind_factor, now)
+        upper, pivots, solved = eliminate(root)
+        standard = back_substitute(upper, solved / pivots + normals[:, now] / np.sqrt(pivots))
+        return turn(root.factor, standard.reshape(blocks, size, -1))
+
+    x = _by_pieces(tree, covariances, piece)
+    return prior.mean[..., None] + x[:coefficients], None if kind_factor is None else x[coefficients:]
+
+
+def turn(factor: Array, standard: Array) -> Array:
+    """Return T ξ, (b, K, ..., draw), of ξ (b, K, ..., draw)."""
+    x = np.zeros_like(standard)
+    wide = (slice(None), *[None] * (standard.ndim - 3))
+    for i, k in lower_entries(standard.shape[1]):
+        x[:, i] += factor[:, i, k][wide] * standard[:, k]
+    return x
+
+
+def root_moments(
+    tree: Hierarchy, covariances: Covariances, prior: CoefficientPrior, kind_factor: Array | None = None
+) -> tuple[Array, Array]:
+    """Return mean and a square root of the covariance of x = (B, κ) given the covariances.
+
+    Returns
+    -------
+    centre : array (b, K, draw)
+        Coefficients, then kinds.
+    root : array (b, K, q, draw)
+        W with W W' = Cov(x).
+    """
+    size, coefficients = tree.y.shape[1], len(prior.mean)
+
+    def piece(now: slice) -> Array:
+        root = collapse_to_root(tree, covariances, prior, kind_factor, now)
+        upper, pivots, solved = eliminate(root)
+        q = len(pivots)
+        right = np.zeros((q, 1 + q, pivots.shape[-1]))
+        right[:, 0] = solved / pivots
+        right[np.arange(q), 1 + np.arange(q)] = 1 / np.sqrt(pivots)
+        return turn(root.factor, back_substitute(upper, right).reshape(-1, size, 1 + q, pivots.shape[-1]))
+
+    x = _by_pieces(tree, covariances, piece)
+    centre = x[:, :, 0]
+    centre[:coefficients] += prior.mean[..., None]
+    return centre, x[:, :, 1:]

@@ -12,11 +12,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def product(a: Array, b: Array) -> Array:
-    """Return the matrix products ``a @ b`` of ``(node, i, j, draw)`` and ``(node, j, k, draw)`` arrays."""
-    return np.asarray(np.einsum("nijs,njks->niks", a, b))
-
-
 def determinant(a: Array) -> Array:
     """Return the determinants of ``(node, K, K, draw)`` arrays, shape ``(node, draw)``."""
     size = a.shape[1]

@@ -1,7 +1,7 @@
 """Who belongs to whom: arms, controls, sites and studies as arrays, and their blocks."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mcpbayes.inference.small_matrices import Array
+from mcpbayes.kernels import use_numba
 from mcpbayes.vocabulary import ARM_BASED
 
 Index = NDArray[np.intp]
@@ -17,7 +18,7 @@ Index = NDArray[np.intp]
 STUDIES_PER_BLOCK = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hierarchy:
     """The data as arrays; arms of comparisons and of controls, and who belongs to whom.
 
@@ -38,6 +39,12 @@ class Hierarchy:
     kind : array of int (comparison,)
     control_covariance : array (control, K, K) or None
         V_0g; None means flat baselines.
+    kinds : int or None
+        Number of kinds where some may occur in no comparison (a study was left out); None: as many as occur.
+    compiled : bool
+        Whether compiled kernels are wanted for the table and all parts of it (`kernels.use_numba`).
+    remembered : dict
+        What was derived from the hierarchy once for many uses: blocks and plans.
     """
 
     y: Array
@@ -50,6 +57,19 @@ class Hierarchy:
     design: Array
     kind: Index
     control_covariance: Array | None
+    kinds: int | None = None
+    compiled: bool = False
+    remembered: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def studies(self) -> int:
+        """Number of studies."""
+        return int(self.study.max()) + 1
+
+    @property
+    def kind_count(self) -> int:
+        """Number of kinds of treatment."""
+        return int(self.kind.max()) + 1 if self.kinds is None else self.kinds
 
     @property
     def treated(self) -> NDArray[np.bool_]:
@@ -106,11 +126,37 @@ def build_hierarchy(data: xr.Dataset) -> Hierarchy:
         design=data["design"].to_numpy(),
         kind=position("kind_of_comparison", "kind"),
         control_covariance=control_covariance,
+        kinds=data.sizes["kind"],
+        compiled=use_numba(data.sizes["comparison"]),
     )
 
 
-def select_studies(tree: Hierarchy, start: int, stop: int) -> tuple[Hierarchy, Index, Index, Index, Index]:
-    """Return the part of the hierarchy that holds studies ``start`` to ``stop - 1``.
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some studies of a hierarchy as a hierarchy of their own.
+
+    Parameters
+    ----------
+    number : int
+        Part of the key of the block's random numbers.
+    studies : slice
+        Studies of the whole.
+    part : Hierarchy
+    arms, sites, controls, comparisons : arrays of int
+        Positions of the part's nodes in the whole.
+    """
+
+    number: int
+    studies: slice
+    part: Hierarchy
+    arms: Index
+    sites: Index
+    controls: Index
+    comparisons: Index
+
+
+def select_studies(tree: Hierarchy, studies: Index) -> tuple[Hierarchy, Index, Index, Index, Index]:
+    """Return the part of the hierarchy that holds some studies, numbered in ascending order.
 
     Returns
     -------
@@ -118,19 +164,25 @@ def select_studies(tree: Hierarchy, start: int, stop: int) -> tuple[Hierarchy, I
     arms, sites, controls, comparisons : arrays of int
         Positions of the part's nodes in the whole.
     """
-    sites = np.flatnonzero((tree.study >= start) & (tree.study < stop))
-    controls = np.flatnonzero(np.isin(tree.site, sites))
-    arms = np.flatnonzero(np.isin(tree.control, controls))
-    comparisons = np.flatnonzero(np.isin(tree.arm, arms))
+    chosen = np.zeros(tree.studies, dtype=bool)
+    chosen[studies] = True
+    study_of_control = tree.study[tree.site]
+    sites = np.flatnonzero(chosen[tree.study])
+    controls = np.flatnonzero(chosen[study_of_control])
+    arms = np.flatnonzero(chosen[study_of_control[tree.control]])
+    comparisons = np.flatnonzero(chosen[tree.study_of_comparison])
+    # Arms of comparisons need not ascend, so positions are looked up instead of searched.
+    place = np.empty(len(tree.y), dtype=np.intp)
+    place[arms] = np.arange(len(arms))
     part = replace(
         tree,
         y=tree.y[arms],
         sampling=tree.sampling[arms],
         observed=tree.observed[arms],
         control=np.searchsorted(controls, tree.control[arms]),
-        arm=np.searchsorted(arms, tree.arm[comparisons]),
+        arm=place[tree.arm[comparisons]],
         site=np.searchsorted(sites, tree.site[controls]),
-        study=tree.study[sites] - start,
+        study=np.searchsorted(np.flatnonzero(chosen), tree.study[sites]),
         design=tree.design[comparisons],
         kind=tree.kind[comparisons],
         control_covariance=None if tree.control_covariance is None else tree.control_covariance[controls],
@@ -138,15 +190,21 @@ def select_studies(tree: Hierarchy, start: int, stop: int) -> tuple[Hierarchy, I
     return part, arms, sites, controls, comparisons
 
 
-def blocks(tree: Hierarchy) -> Iterator[tuple[int, slice, Hierarchy, Index, Index, Index, Index]]:
-    """Walk the hierarchy in blocks of studies.
+def blocks(tree: Hierarchy) -> tuple[Block, ...]:
+    """Cut the hierarchy into blocks of `STUDIES_PER_BLOCK` studies; remembered."""
+    if "blocks" not in tree.remembered:
+        starts = range(0, tree.studies, STUDIES_PER_BLOCK)
+        tree.remembered["blocks"] = tuple(_block(tree, number, start) for number, start in enumerate(starts))
+    found: tuple[Block, ...] = tree.remembered["blocks"]
+    return found
 
-    Yields number, studies, part, and the positions of the part's arms, sites, controls and comparisons.
-    """
-    studies = int(tree.study.max()) + 1
-    for number, start in enumerate(range(0, studies, STUDIES_PER_BLOCK)):
-        stop = min(start + STUDIES_PER_BLOCK, studies)
-        yield number, slice(start, stop), *select_studies(tree, start, stop)
+
+def _block(tree: Hierarchy, number: int, start: int) -> Block:
+    stop = min(start + STUDIES_PER_BLOCK, tree.studies)
+    if start == 0 and stop == tree.studies:
+        every = (np.arange(size) for size in (len(tree.y), len(tree.study), len(tree.site), len(tree.arm)))
+        return Block(number, slice(start, stop), tree, *every)
+    return Block(number, slice(start, stop), *select_studies(tree, np.arange(start, stop)))
 
 
 def sum_into(index: Index, size: int, values: Array) -> Array:

@@ -25,9 +25,14 @@ SUMMARY: Final = "summary.csv"
 SCENARIOS: Final = "scenarios.csv"
 SHARES: Final = "shares.csv"
 COMPARISONS: Final = "comparisons.csv"
+INFLUENCE: Final = "influence.csv"
+ASSUMPTIONS: Final = "assumptions.csv"
 
 #: Every file that a run can write beside its figures; with overwriting these are replaced or removed, no others.
-FILES: Final = (RESULT, SUMMARY, SCENARIOS, SHARES, COMPARISONS, SPECIFICATION, REPORT, MANIFEST)
+FILES: Final = (
+    *(RESULT, SUMMARY, SCENARIOS, SHARES, COMPARISONS, ASSUMPTIONS, INFLUENCE),
+    *(SPECIFICATION, REPORT, MANIFEST),
+)
 
 #: netCDF through h5netcdf: the engine that writes strings and trees without a C library of netCDF.
 _ENGINE: Final = "h5netcdf"
@@ -219,12 +224,18 @@ def _write_files(
 
 def tables(result: xr.DataTree, summary: "DataFrame | None" = None) -> dict[str, "DataFrame"]:
     """Return the tables of the output folder by file name; scenarios and shares exist for both pools only."""
+    from mcpbayes.evidence.assumptions import assumptions
     from mcpbayes.output.comparisons import comparison_table
+    from mcpbayes.output.influence import influence_table
     from mcpbayes.output.summary import scenario_table, share_table, summarise
 
     found = {SUMMARY: summarise(result) if summary is None else summary}
     if words.SCENARIO in result.children:
         found |= {SCENARIOS: scenario_table(result), SHARES: share_table(result)}
+    if words.ASSUMPTIONS in result.children:
+        found |= {ASSUMPTIONS: assumptions(result)}
+    if words.INFLUENCE in result.children:
+        found |= {INFLUENCE: influence_table(result)}
     return found | {COMPARISONS: comparison_table(result)}
 
 

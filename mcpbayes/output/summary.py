@@ -1,6 +1,7 @@
 """The tables that people read: estimates, scenario probabilities, shares, and what was analysed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -8,10 +9,12 @@ import pandas as pd
 import xarray as xr
 
 from mcpbayes import vocabulary as words
-from mcpbayes.estimands.monte_carlo import convergence, interval, mcse_mean
-from mcpbayes.estimands.quantities import Block, quantity_blocks
+from mcpbayes.estimands.layout import Index
+from mcpbayes.estimands.pooled import summarise_draws, worlds_of
+from mcpbayes.estimands.quantities import Block, Quantities, quantities
 from mcpbayes.estimands.tree import group, specification
-from mcpbayes.specification.structure import SummarySection
+from mcpbayes.kernels import use_numba
+from mcpbayes.workers import in_threads
 
 #: Columns of ``summary.csv``.
 SUMMARY: Final = (
@@ -52,6 +55,9 @@ SHARES: Final = (
 #: Quantities that cannot be negative, so that the probability of being positive says nothing.
 _POSITIVE: Final = ("tau_", "mcp_efficacy_")
 
+#: Of each block: rows of the table, which of the draws each has (`quantities.Block`), and the columns of the draws.
+Numbers = list[tuple[Index, Index, dict[str, np.ndarray]]]
+
 
 def summarise(result: xr.DataTree) -> pd.DataFrame:
     """Return one row per quantity: estimate, interval and how far the draws are to be trusted.
@@ -75,36 +81,38 @@ def summarise(result: xr.DataTree) -> pd.DataFrame:
     StageError
         `mcpbayes.delta_mcp` was not called.
     """
+    found, number = quantities(result), numbering(result)
+    return summary_of(result, found, in_threads(lambda blocks: number(blocks()), found.blocks))
+
+
+def numbering(result: xr.DataTree) -> Callable[[Iterator[Block]], Numbers]:
+    """Return what turns the draws of blocks into their columns, and lets the draws go."""
+    section, worlds = specification(result).summary, worlds_of(group(result, words.POSTERIOR))
+    interval = (section.interval_kind, section.interval_prob)
+    compiled = use_numba(group(result, words.DATA).sizes["comparison"])
+
+    def number(blocks: Iterator[Block]) -> Numbers:
+        return [
+            (block.rows, block.of, summarise_draws(block.draws, *interval, worlds, compiled=compiled))
+            for block in blocks
+        ]
+
+    return number
+
+
+def summary_of(result: xr.DataTree, found: Quantities, parts: Iterable[Numbers]) -> pd.DataFrame:
+    """Return the table of `summarise` from the columns of all blocks."""
     section = specification(result).summary
-    return pd.concat([_summarise_block(block, section) for block in quantity_blocks(result)], ignore_index=True)
-
-
-def _summarise_block(block: Block, section: SummarySection) -> pd.DataFrame:
-    table = pd.DataFrame(block.keys, columns=list(SUMMARY[:3]))
-    size = len(table)
-    flat = block.draws.reshape(size, -1)
-    there = np.isfinite(flat).all(axis=1)
-    kept = flat[there]
-    checks = convergence(block.draws[there])
-    lower, upper = interval(kept, section.interval_kind, section.interval_prob)
-    values = {
-        "mean": kept.mean(axis=1),
-        "median": np.median(kept, axis=1),
-        "sd": kept.std(axis=1, ddof=1),
-        "lower": lower,
-        "upper": upper,
-        "prob_positive": (kept > 0).mean(axis=1),
-        "r_hat": checks["r_hat"],
-        "ess_bulk": checks["ess_bulk"],
-        "ess_tail": checks["ess_tail"],
-        "mcse_mean": mcse_mean(block.draws[there], checks["ess_mean"]),
-    }
-    for column, found in values.items():
-        table[column] = np.full(size, np.nan)
-        table.loc[there, column] = found
-    table.loc[table["quantity"].str.startswith(_POSITIVE), "prob_positive"] = np.nan
-    table["interval_kind"], table["interval_prob"] = section.interval_kind, section.interval_prob
-    return table[list(SUMMARY)]
+    kind, prob = section.interval_kind, section.interval_prob
+    columns = {name: np.full(len(found.quantity), np.nan) for name in SUMMARY[3:] if not name.startswith("interval")}
+    for rows, of, numbers in chain.from_iterable(parts):
+        for name, values in columns.items():
+            values[rows] = numbers[name][of]
+    positive = [quantity.startswith(_POSITIVE) for quantity in found.quantity.tolist()]
+    columns["prob_positive"][positive] = np.nan
+    keys = {"level": found.level, "name": found.name, "quantity": found.quantity}
+    constant = {"interval_kind": kind, "interval_prob": prob}
+    return pd.DataFrame(keys | columns | constant, columns=list(SUMMARY))
 
 
 def scenario_table(result: xr.DataTree) -> pd.DataFrame:
@@ -132,9 +140,11 @@ def scenario_table(result: xr.DataTree) -> pd.DataFrame:
 
 def _by_class(scenario: xr.Dataset, rows: Sequence[str]) -> dict[str, np.ndarray]:
     """Return the first columns of a long table: every row (its coordinates named) with every class."""
-    named = {name: np.repeat(scenario[name].values.astype(str), scenario.sizes["scenario"]) for name in rows}
+    names = {name: scenario[name].values.astype(str).astype(object) for name in (*rows, "scenario", "label")}
+    # Objects: rows share their strings.
+    named = {name: np.repeat(names[name], scenario.sizes["scenario"]) for name in rows}
     count = scenario[rows[0]].size
-    return named | {name: np.tile(scenario[name].values.astype(str), count) for name in ("scenario", "label")}
+    return named | {name: np.tile(names[name], count) for name in ("scenario", "label")}
 
 
 def share_table(result: xr.DataTree) -> pd.DataFrame:
@@ -157,16 +167,11 @@ def share_table(result: xr.DataTree) -> pd.DataFrame:
     """
     scenario, section = group(result, words.SCENARIO), specification(result).summary
     share = scenario["share"].transpose("group", "scenario", "chain", "draw").values
-    draws = share.reshape(-1, *share.shape[2:])
-    flat = draws.reshape(len(draws), -1)
-    lower, upper = interval(flat, section.interval_kind, section.interval_prob)
-    columns = {
-        "mean": flat.mean(axis=1),
-        "median": np.median(flat, axis=1),
-        "lower": lower,
-        "upper": upper,
+    worlds = worlds_of(group(result, words.POSTERIOR))
+    found = summarise_draws(share.reshape(-1, *share.shape[2:]), section.interval_kind, section.interval_prob, worlds)
+    columns = {name: found[name] for name in ("mean", "median", "lower", "upper")} | {
         "interval_kind": section.interval_kind,
         "interval_prob": section.interval_prob,
-        "mcse": mcse_mean(draws),
+        "mcse": found["mcse_mean"],
     }
     return pd.DataFrame(_by_class(scenario, SHARES[:1]) | columns, columns=list(SHARES))

@@ -34,6 +34,9 @@ _COEFFICIENT: Final = ("normal", "flat", "fixed")
 _TAU: Final = ("half_normal", "half_student_t", "lognormal", "fixed")
 _RHO: Final = ("lkj", "beta", "fixed")
 
+#: The prior that may be absent: correlation of the pools over plots of one arm, where the table does not say it.
+WITHIN: Final = "rho_within"
+
 #: Levels that may carry heterogeneity.
 HETEROGENEITY: Final = ("study", "site", "kind", "comparison")
 
@@ -42,6 +45,7 @@ ALLOWED: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
     {"baseline": ("flat",), "intercept": _COEFFICIENT, "slope": _COEFFICIENT}
     | {f"tau_{level}": _TAU for level in HETEROGENEITY}
     | {f"rho_{level}": _RHO for level in HETEROGENEITY}
+    | {WITHIN: _RHO}
 )
 
 
@@ -65,9 +69,13 @@ def check_prior(entries: Mapping[str, Any], key: str, role: str, outcomes: Seque
         Naming the key, what was expected and what was found.
     """
     distribution = _distribution(entries, key, role)
+    if role == WITHIN and len(outcomes) > 2:
+        raise SpecificationError("is available for two outcomes; data.defaults.rho_within serves more", key)
     checks = dict(NUMBERS[distribution])
     if distribution == "fixed" and not role.startswith(("intercept", "slope")):
-        checks["value"] = number("[0, inf)") if role.startswith("tau") else _correlation(len(outcomes), "[]")
+        # a correlation of one over plots would make the two pools of an arm a single measurement
+        ends = "()" if role == WITHIN else "[]"
+        checks["value"] = number("[0, inf)") if role.startswith("tau") else _correlation(len(outcomes), ends)
     if distribution == "normal":
         checks["correlation"] = _correlation(len(outcomes), "()")
     if distribution == "beta" and len(outcomes) > 2:
@@ -91,7 +99,9 @@ def required_priors(family: str, outcomes: Collection[str]) -> tuple[str, ...]:
     return tuple(
         role
         for role in ALLOWED
-        if (role != "baseline" or family == words.ARM_BASED) and (not role.startswith("rho") or len(outcomes) > 1)
+        if role != WITHIN
+        and (role != "baseline" or family == words.ARM_BASED)
+        and (not role.startswith("rho") or len(outcomes) > 1)
     )
 
 

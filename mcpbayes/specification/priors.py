@@ -134,7 +134,16 @@ def sample_correlation(prior: Prior, rng: np.random.Generator, size: int) -> Arr
     -----
     (1 + ρ)/2 ~ Beta(η, η) for LKJ(η), Beta(a, b) for ``beta``.
     """
-    return sample_correlation_matrix(prior, rng, size, 2)[:, 1, 0]
+    match prior.distribution:
+        case "fixed":
+            return np.full(size, number(prior, "value", ""))
+        case "lkj":
+            a = b = number(prior, "eta", "")
+        case "beta":
+            a, b = number(prior, "a", ""), number(prior, "b", "")
+        case _:
+            raise SpecificationError(f"{prior.distribution} is not a prior of the correlations of 2 outcomes")
+    return 2.0 * rng.beta(a, b, size) - 1.0
 
 
 def sample_correlation_matrix(prior: Prior, rng: np.random.Generator, size: int, k: int) -> Array:

@@ -102,13 +102,14 @@ class Scheme:
 
 @dataclass(frozen=True)
 class SamplingSection:
-    """Engine and size of the run: ``[sampling]``."""
+    """Engine and size of the run: ``[sampling]``; ``worlds`` is how many fits stand for a prior of ``rho_within``."""
 
     engine: str = "auto"
     chains: int = 4
     draws: int = 1000
     tune: int = 1000
     target_accept: float = 0.95
+    worlds: int = 8
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from variants import contrast, one_outcome, rebuilt, respecified, with_moderators, without_pool
 
 from mcpbayes.errors import SpecificationError, StageError
-from mcpbayes.estimands.baselines import Controls, controls, draw_control
+from mcpbayes.estimands.baselines import Controls, controls, draw_controls
 from mcpbayes.estimands.change import absolute_change, delta_mcp, log_delta_mcp
 from mcpbayes.estimands.scenarios import classify
 
@@ -65,20 +65,14 @@ def test_the_ratio_of_each_level_comes_from_its_controls() -> None:
 
 
 def test_studies_weigh_equally_in_the_mean_ratio_however_many_controls_they_have() -> None:
-    found = Controls(
-        np.array([[[0.2, 0.4, 0.6, np.nan]]]),
-        np.array(["a", "b", "c", "d"]),
-        np.array(["S1", "S1", "S2", "S2"]),
-        np.array(["", "", "", "soc"]),
-    )
-    np.testing.assert_allclose(found.weight, [0.25, 0.25, 0.5, 0])
+    found = Controls(np.array([0, 0, 1, 1, 2]), np.array(["", "", "", "soc", "necromass"]))
+    np.testing.assert_allclose(found.weight, [0.25, 0.25, 0.5, 0, 0])
 
 
 def test_controls_are_drawn_with_their_weights_and_never_with_weight_zero() -> None:
-    ratio = np.tile([0.1, np.nan, 0.3, 0.4], (4, 5000, 1))
-    drawn = draw_control(ratio, np.array([0.25, 0.0, 0.25, 0.5]), np.random.default_rng(0))
+    drawn = draw_controls(np.array([0.25, 0.0, 0.25, 0.5]), 20_000, np.random.default_rng(0))
     values, counts = np.unique(drawn, return_counts=True)
-    assert values.tolist() == [0.1, 0.3, 0.4]
+    assert values.tolist() == [0, 2, 3]
     np.testing.assert_allclose(counts / 20_000, [0.25, 0.25, 0.5], atol=0.015)
 
 
@@ -93,7 +87,8 @@ def test_a_control_without_a_pool_has_no_ratio_although_its_baseline_is_estimate
     b = tree["posterior"]["baseline"].sel(control="S1: control 2")
     left = np.exp(b.sel(outcome="necromass") - b.sel(outcome="soc"))
     np.testing.assert_allclose(of(group, "study: S1", "mcp_efficacy_control"), left)
-    found = controls(tree["data"].to_dataset(), tree["posterior"].to_dataset())
+    found = controls(tree["data"].to_dataset())
+    assert found is not None
     assert found.weight[:3].tolist() == [0, pytest.approx(0.2), pytest.approx(0.1)]
 
 
@@ -109,7 +104,7 @@ def test_where_no_control_is_complete_everything_says_why() -> None:
     assert reasons["study"] == "no control of this study reports both pools"
     assert reasons["comparison"] == "the control arm has no necromass"
     assert group["mcp_efficacy_control"].isnull().all()
-    assert np.isnan(group.attrs["share_above_one"])
+    assert group.attrs["share_above_one"] == "{}"
 
 
 def test_a_number_of_the_users_replaces_the_ratio_at_mean_and_new_only() -> None:
@@ -147,8 +142,11 @@ def test_treated_ratios_above_one_are_kept_and_their_share_is_told() -> None:
     tree = fake_result(draws=50)
     tree["posterior"]["baseline"] += np.array([1.0, 0.0])
     group = delta_mcp(tree)["delta_mcp"]
-    treated = group["mcp_efficacy_treatment"].values
-    assert 0.2 < group.attrs["share_above_one"] == pytest.approx((treated > 1).mean())
+    found = json.loads(group.attrs["share_above_one"])
+    assert list(found) == ["mean", "new", "study", "comparison"]
+    for level, share in found.items():
+        treated = group["mcp_efficacy_treatment"].isel(target=np.flatnonzero(group["level"].values == level)).values
+        assert 0.2 < share == pytest.approx((treated > 1).mean())
 
 
 def test_points_asked_for_are_remembered_and_those_outside_the_data_told() -> None:

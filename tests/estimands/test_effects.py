@@ -3,29 +3,26 @@ import pytest
 from fakes import fake_result
 from variants import with_moderators, with_sites
 
-from mcpbayes.estimands.effects import average_change, effect_draws, fresh_effects, typical_effects
+from mcpbayes.estimands.change import delta_mcp
+from mcpbayes.estimands.effects import average_change, fresh_effects, typical_effects
 from mcpbayes.estimands.heterogeneity import covariance, factor, total_covariance
-from mcpbayes.estimands.targets import targets
 
 
 def drawn(tree, at=None, seed: int = 1):
-    data, posterior = tree["data"].to_dataset(), tree["posterior"].to_dataset()
-    made = targets(data, posterior, at)
-    return (
-        posterior,
-        data,
-        dict(zip(made["target"].values, np.moveaxis(effect_draws(data, posterior, made, seed), 2, 0), strict=True)),
-    )
+    tree.attrs["seed"] = seed
+    effect = delta_mcp(tree, at)["delta_mcp"]["effect"]
+    theta = dict(zip(effect["target"].values, np.moveaxis(effect.values, 2, 0), strict=True))
+    return tree["posterior"].to_dataset(), tree["data"].to_dataset(), theta
 
 
 def test_a_typical_effect_is_the_design_row_times_beta_plus_weighted_kinds() -> None:
     rng = np.random.default_rng(0)
     row, weight = rng.normal(size=(3, 2)), rng.random((3, 4))
-    beta, kind = rng.normal(size=(2, 5, 2, 2)), rng.normal(size=(2, 5, 4, 2))
+    beta, kind = rng.normal(size=(2, 2, 7)), rng.normal(size=(4, 2, 7))
     theta = typical_effects(row, weight, beta, kind)
-    assert theta.shape == (2, 5, 3, 2)
-    np.testing.assert_allclose(theta[1, 3, 2], row[2] @ beta[1, 3] + weight[2] @ kind[1, 3])
-    np.testing.assert_allclose(typical_effects(row, weight, beta, None)[0, 0], row @ beta[0, 0])
+    assert theta.shape == (3, 2, 7)
+    np.testing.assert_allclose(theta[2, :, 3], row[2] @ beta[..., 3] + weight[2] @ kind[..., 3])
+    np.testing.assert_allclose(typical_effects(row, weight, beta, None)[..., 0], row @ beta[..., 0])
 
 
 def test_levels_follow_their_definitions() -> None:
@@ -49,20 +46,19 @@ def test_levels_follow_their_definitions() -> None:
 
 def test_a_fresh_comparison_has_the_moments_of_its_draw() -> None:
     rng = np.random.default_rng(3)
-    size = (4, 20_000)
-    beta = np.full((*size, 1, 2), [[0.3, 0.1]])
-    sigma = np.tile(covariance(np.array([0.2, 0.1]), np.array([0.6])), (*size, 1, 1))
-    theta = fresh_effects(np.ones(1), np.empty(0), beta, None, factor(sigma), rng).reshape(-1, 2)
-    np.testing.assert_allclose(theta.mean(axis=0), [0.3, 0.1], atol=4 * 0.2 / np.sqrt(80_000))
-    np.testing.assert_allclose(np.cov(theta.T), sigma[0, 0], atol=0.001)
+    beta = np.tile([[[0.3], [0.1]]], 80_000)
+    sigma = covariance(np.array([0.2, 0.1]), np.array([0.6]))
+    spread = np.tile(factor(sigma)[..., None], 80_000)
+    theta = fresh_effects(np.ones(1), np.empty(0), beta, None, spread, rng)
+    np.testing.assert_allclose(theta.mean(axis=1), [0.3, 0.1], atol=4 * 0.2 / np.sqrt(80_000))
+    np.testing.assert_allclose(np.cov(theta), sigma, atol=0.001)
 
 
 def test_a_fresh_comparison_averaged_over_kinds_is_of_one_kind_at_a_time() -> None:
-    size = (2, 3000)
-    beta = np.zeros((*size, 1, 2))
-    kind = np.tile(np.array([[-1.0, -1.0], [0.0, 0.0], [5.0, 5.0]]), (*size, 1, 1))
-    theta = fresh_effects(np.ones(1), np.full(3, 1 / 3), beta, kind, np.zeros((*size, 2, 2)), np.random.default_rng(0))
-    values, counts = np.unique(theta[..., 0], return_counts=True)
+    beta, spread = np.zeros((1, 2, 6000)), np.zeros((2, 2, 6000))
+    kind = np.tile(np.array([[-1.0, -1.0], [0.0, 0.0], [5.0, 5.0]])[..., None], 6000)
+    theta = fresh_effects(np.ones(1), np.full(3, 1 / 3), beta, kind, spread, np.random.default_rng(0))
+    values, counts = np.unique(theta[0], return_counts=True)
     assert values.tolist() == [-1.0, 0.0, 5.0]
     assert (abs(counts / 6000 - 1 / 3) < 0.03).all()
 
@@ -110,7 +106,7 @@ def test_the_average_change_exceeds_that_of_the_typical_comparison() -> None:
     rng = np.random.default_rng(1)
     sigma = covariance(np.array([0.3, 0.1]), np.array([0.5]))
     theta = np.array([0.2, -0.1])
-    exact = average_change(theta[None, None, None], np.zeros((1, 0)), None, sigma[None, None])[0, 0, 0]
+    exact = average_change(theta[None, :, None], np.zeros((1, 0)), None, sigma[..., None])[0, :, 0]
     simulated = np.expm1(rng.multivariate_normal(theta, sigma, 400_000)).mean(axis=0)
     np.testing.assert_allclose(exact, simulated, atol=0.003)
     assert (exact > np.expm1(theta)).all()
@@ -118,10 +114,10 @@ def test_the_average_change_exceeds_that_of_the_typical_comparison() -> None:
 
 def test_the_average_over_kinds_is_the_average_of_their_average_changes() -> None:
     """Averaging on the log scale first would leave the differences between kinds out."""
-    sigma = covariance(np.array([0.3, 0.1]), np.array([0.5]))[None, None]
-    fixed, kappa = np.full((1, 1, 3, 2), 0.2), np.array([[0.6, 0.1], [-0.4, 0.0]])[None, None]
+    sigma = covariance(np.array([0.3, 0.1]), np.array([0.5]))
+    fixed, kappa = np.full((3, 2, 1), 0.2), np.array([[0.6, 0.1], [-0.4, 0.0]])
     weight = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
-    first, second, both = average_change(fixed, weight, kappa, sigma)[0, 0]
+    first, second, both = average_change(fixed, weight, kappa[..., None], sigma[..., None])[..., 0]
     np.testing.assert_allclose(both, (first + second) / 2)
-    on_log_scale = np.expm1(0.2 + kappa[0, 0].mean(axis=0) + np.diagonal(sigma[0, 0]) / 2)
+    on_log_scale = np.expm1(0.2 + kappa.mean(axis=0) + np.diagonal(sigma) / 2)
     assert (both > on_log_scale).all()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from fakes import fake_result
-from variants import rebuilt, with_moderators
+from variants import with_moderators
 
 from mcpbayes.errors import SpecificationError, StageError
 from mcpbayes.estimands.targets import kinds_of, observed_points, population_points, targets
@@ -121,8 +121,8 @@ def test_targets_stand_level_by_level_under_unique_names() -> None:
     assert len(set(made["target"].values)) == 31
 
 
-def test_levels_whose_effects_are_not_stored_are_left_out() -> None:
+def test_levels_whose_effects_are_not_stored_are_targets_all_the_same() -> None:
     tree = fake_result(draws=5)
-    posterior = tree["posterior"].to_dataset().drop_vars(["study_effect", "comparison_effect"])
-    made = targets(rebuilt(tree)["data"].to_dataset(), posterior)
-    assert set(made["level"].values) == {"mean", "new"}
+    data, posterior = tree["data"].to_dataset(), tree["posterior"].to_dataset()
+    made = targets(data, posterior.drop_vars(["study_effect", "comparison_effect", "baseline"]))
+    assert made.identical(targets(data, posterior))

@@ -100,6 +100,18 @@ def test_a_high_pareto_k_fails_and_a_missing_one_too(good: xr.DataTree) -> None:
         assert checks(found) == ([] if passed else ["pareto-k"])
 
 
+def test_inefficient_proposals_fail(good: xr.DataTree) -> None:
+    for value, passed in ((0.5, True), (0.3, False), (float("nan"), False)):
+        tree = good.copy()
+        attrs = {"pareto_k": 0.2, "efficiency": value}
+        tree["sample_stats"] = xr.DataTree(
+            xr.Dataset({"accepted": (("chain", "draw"), np.ones((4, 1000)))}, attrs=attrs)
+        )
+        found = diagnose(tree)
+        assert found.passed is passed
+        assert checks(found) == ([] if passed else ["proposal-efficiency"])
+
+
 def test_rows_of_studies_and_comparisons_are_counted_but_do_not_decide(good: xr.DataTree) -> None:
     place = list(good["delta_mcp"]["target"].values).index("study: S2")
 

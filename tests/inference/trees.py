@@ -1,5 +1,7 @@
 """Random small hierarchies, and the same model as one dense multivariate normal: the brute-force route."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mcpbayes.inference import small_matrices as small
@@ -14,9 +16,20 @@ def random_spd(rng: np.random.Generator, size: int, scale: float) -> np.ndarray:
 
 
 def random_tree(
-    seed: int, outcomes: int = 2, studies: int = 3, flat: bool = True, missing: float = 0.2, sites: bool = True
+    seed: int,
+    outcomes: int = 2,
+    studies: int = 3,
+    flat: bool = True,
+    missing: float = 0.2,
+    sites: bool = True,
+    moderator: str = "within",
+    shared: bool = True,
 ) -> Hierarchy:
-    """Return a random hierarchy; every comparison keeps at least one outcome seen in both of its arms."""
+    """Return a random hierarchy; every comparison keeps at least one outcome seen in both of its arms.
+
+    ``moderator``: "within" varies within studies, "study" does not, "both" are two of them, "none" is none.
+    ``shared``: contrast-based controls have sampling errors that their rows share; three of ten have none.
+    """
     rng = np.random.default_rng(seed)
     study = np.sort(np.concatenate([np.arange(studies), rng.integers(0, studies, studies if sites else 0)]))
     site = np.sort(np.concatenate([np.arange(len(study)), rng.integers(0, len(study), 2)]))
@@ -27,7 +40,9 @@ def random_tree(
     observed = rng.random((len(control), outcomes)) > missing
     observed[np.arange(len(control)), control % outcomes] = True
     block = observed[:, :, None] & observed[:, None, :]
-    shared = np.array([random_spd(rng, outcomes, 0.01) * (rng.random() > 0.3) for _ in range(controls)])
+    errors = np.array([random_spd(rng, outcomes, 0.01) * (shared and rng.random() > 0.3) for _ in range(controls)])
+    within, between = rng.normal(size=len(arm)), rng.normal(size=studies)[study[site[of_comparison]]]
+    columns = {"none": [], "within": [within], "study": [between], "both": [between, within]}[moderator]
     return Hierarchy(
         y=np.where(observed, rng.normal(0, 0.5, (len(control), outcomes)), 0.0),
         sampling=np.where(block, [random_spd(rng, outcomes, 0.02) for _ in control], 0.0),
@@ -36,13 +51,13 @@ def random_tree(
         arm=arm,
         site=site,
         study=study,
-        design=np.column_stack([np.ones(len(arm)), rng.normal(size=len(arm))]),
+        design=np.column_stack([np.ones(len(arm)), *columns]),
         kind=rng.integers(0, 2, len(arm)),
-        control_covariance=None if flat else shared,
+        control_covariance=None if flat else errors,
     )
 
 
-PAIRS = {1: 0, 2: 1, 3: 3}
+PAIRS = {1: 0, 2: 1, 3: 3, 4: 6}
 
 
 def random_covariances(seed: int, outcomes: int, draws: int = 3, site: bool = True, edge: bool = False) -> Covariances:
@@ -63,16 +78,16 @@ def random_covariances(seed: int, outcomes: int, draws: int = 3, site: bool = Tr
     return Covariances(one(), one(), one() if site else None)
 
 
-def random_prior(seed: int, outcomes: int) -> CoefficientPrior:
-    """A normal prior of the intercept and, by the seed, a normal, flat or fixed one of the slope."""
+def random_prior(seed: int, outcomes: int, coefficients: int = 2) -> CoefficientPrior:
+    """A normal prior of the intercept and, by the seed, a normal, flat or fixed one of the last slope."""
     rng = np.random.default_rng(seed)
-    factor = np.linalg.cholesky([random_spd(rng, outcomes, 0.3) for _ in range(2)])
-    precision = np.ones(2)
-    if seed % 3 == 1:
-        factor[1], precision[1] = np.eye(outcomes), 0.0
-    if seed % 3 == 2:
-        factor[1] = 0.0
-    return CoefficientPrior(rng.normal(0, 0.2, (2, outcomes)), factor, precision)
+    factor = np.linalg.cholesky([random_spd(rng, outcomes, 0.3) for _ in range(coefficients)])
+    precision = np.ones(coefficients)
+    if coefficients > 1 and seed % 3 == 1:
+        factor[-1], precision[-1] = np.eye(outcomes), 0.0
+    if coefficients > 1 and seed % 3 == 2:
+        factor[-1] = 0.0
+    return CoefficientPrior(rng.normal(0, 0.2, (coefficients, outcomes)), factor, precision)
 
 
 def expand(tree: Hierarchy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -160,3 +175,93 @@ def dense_log_likelihood(
         )
     quadratic = residual @ precision @ residual
     return float(-0.5 * (seen.sum() * np.log(2 * np.pi) + np.linalg.slogdet(covariance)[1] + quadratic) + log_baselines)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Mean and covariance of all unknowns of one draw, and where each name's unknowns stand.
+
+    Names: "root" (coefficients, then kinds; only with a prior), "study", "site" (where on), "baseline", "comparison".
+    """
+
+    at: dict[str, slice]
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def dense_conditional(
+    tree: Hierarchy,
+    covariances: Covariances,
+    draw: int,
+    mean: np.ndarray,
+    prior: CoefficientPrior | None = None,
+    kind: np.ndarray | None = None,
+) -> Dense:
+    """Condition all unknowns on the data by one dense covariance; ``mean`` (comparison, K) is B'x + κ where known.
+
+    Flat unknowns (baselines, flat coefficients) by generalised least squares; NaN where nothing was seen of them.
+    """
+    y, seen, sampling = expand(tree)
+    outcomes = tree.y.shape[1]
+    controls, sites, studies = len(tree.site), len(tree.study), tree.study.max() + 1
+    effect = tree.treated.repeat(outcomes)[:, None]
+    pieces = {}
+    if prior is not None:
+        x = np.zeros((len(tree.y), tree.design.shape[1] + (0 if kind is None else tree.kind.max() + 1)))
+        x[tree.arm, : tree.design.shape[1]] = tree.design
+        if kind is not None:
+            x[tree.arm, tree.design.shape[1] + tree.kind] = 1.0
+        covariance = [f @ f.T if p else np.full((outcomes, outcomes), np.nan)
+                      for f, p in zip(prior.factor, prior.precision, strict=True)]  # fmt: skip
+        covariance += [kind[..., draw]] * (x.shape[1] - len(covariance)) if kind is not None else []
+        pieces["root"] = np.kron(x, np.eye(outcomes)), covariance
+    pieces["study"] = (
+        effect * membership(tree.study[tree.site[tree.control]], studies, outcomes),
+        [covariances.study[..., draw]] * studies,
+    )
+    if covariances.site is not None:
+        to_site = effect * membership(tree.site[tree.control], sites, outcomes)
+        pieces["site"] = to_site, [covariances.site[..., draw]] * sites
+    flat = np.full((outcomes, outcomes), np.nan)
+    shared = [flat] * controls if tree.control_covariance is None else list(tree.control_covariance)
+    pieces["baseline"] = membership(tree.control, controls, outcomes), shared
+    own = np.zeros((len(y), len(tree.arm) * outcomes))
+    own[(tree.arm[:, None] * outcomes + np.arange(outcomes)).ravel(), np.arange(own.shape[1])] = 1.0
+    pieces["comparison"] = own, [covariances.comparison[..., draw]] * len(tree.arm)
+
+    at, start = {}, 0
+    for name, (columns, _) in pieces.items():
+        at[name] = slice(start, start + columns.shape[1])
+        start += columns.shape[1]
+    columns = np.column_stack([columns for columns, _ in pieces.values()])[seen]
+    before = block_diagonal([part for _, parts in pieces.values() for part in parts])
+    centre = np.zeros(start)
+    full_mean = np.zeros(tree.y.shape)
+    full_mean[tree.arm] = mean
+    if prior is not None:
+        centre[: prior.mean.size] = prior.mean.ravel()
+    free = np.isnan(np.diag(before))
+    proper = np.nan_to_num(before)
+    residual = (y - full_mean.ravel())[seen] - columns @ centre
+    marginal = columns @ proper @ columns.T + sampling[np.ix_(seen, seen)]
+    gain = np.linalg.solve(marginal, columns @ proper).T
+    wide = columns[:, free]
+    known = wide.any(axis=0)
+    wide = wide[:, known]
+    found = np.linalg.inv(wide.T @ np.linalg.solve(marginal, wide)) if known.any() else np.zeros((0, 0))
+    fitted = found @ wide.T @ np.linalg.solve(marginal, residual)
+    pull = -gain @ wide
+    pull[np.flatnonzero(free)[known]] = np.eye(known.sum())
+    mean_after = centre + gain @ residual + pull @ fitted
+    covariance_after = proper - gain @ columns @ proper + pull @ found @ pull.T
+    mean_after[np.flatnonzero(free)[~known]] = np.nan
+    return Dense(at, mean_after, covariance_after)
+
+
+def block_diagonal(parts: list[np.ndarray]) -> np.ndarray:
+    size = sum(len(part) for part in parts)
+    whole, start = np.zeros((size, size)), 0
+    for part in parts:
+        whole[start : start + len(part), start : start + len(part)] = part
+        start += len(part)
+    return whole

@@ -11,6 +11,7 @@ from mcpbayes import vocabulary as words
 from mcpbayes.errors import StageError
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.decision import decide
+from mcpbayes.estimands.scenarios import classify
 from mcpbayes.output.plots import gallery
 
 FIGURES = ("scenario_plane", "forest", "scenario_bars", "densities")
@@ -42,14 +43,11 @@ def without_ratio(result):
     return with_groups(result, delta_mcp=change)
 
 
-def population_only(result):
+def streamed(result):
     """As where comparisons × draws are too many to store."""
-    groups = {}
-    for name in ("delta_mcp", "scenario"):
-        dataset = result[name].to_dataset()
-        kept = np.isin(dataset["level"].values, (words.MEAN, words.NEW))
-        groups[name] = dataset.isel(target=kept)
-    return with_groups(result, **groups)
+    posterior = result["posterior"].to_dataset()
+    bare = with_groups(result, posterior=posterior.drop_vars(["study_effect", "comparison_effect", "baseline"]))
+    return classify(delta_mcp(bare))
 
 
 def one_pool(outcome):
@@ -318,12 +316,23 @@ def test_a_very_wide_prediction_interval_ends_in_an_arrow():
     assert "Arrows: the interval reaches beyond the panel." in words_of(figure, "note")[0].replace("\n", " ")
 
 
-def test_effects_that_are_not_stored_leave_their_lines_out():
-    result = population_only(classified())
-    names = words_of(draw("forest", result), "row left")
-    assert not any("Studies" in name for name in names)
-    assert "comparison, posterior mean" not in words_of(draw("scenario_plane", result))
-    assert "of each study" not in gallery.caption(result, "forest")
+def test_effects_that_are_not_stored_are_drawn_all_the_same():
+    result = streamed(classified())
+    assert "study" not in result["delta_mcp"]["level"].values
+    assert words_of(draw("forest", result), "row left") == words_of(draw("forest", classified()), "row left")
+    assert "comparison, posterior mean" in words_of(draw("scenario_plane", result))
+    assert "of each study" in gallery.caption(result, "forest")
+
+
+def test_very_many_studies_are_not_drawn_one_by_one():
+    few, many = (classified(studies=studies) for studies in (60, 61))
+    assert "S60" in [name.strip() for name in words_of(draw("forest", few), "row left")]
+    figure = draw("forest", many)
+    assert not any(name.strip().startswith("S") for name in words_of(figure, "row left"))
+    (note,) = words_of(figure, "note")
+    assert "The 61 studies are too many to draw one by one." in " ".join(note.split())
+    assert "of each study" in gallery.caption(few, "forest")
+    assert "of each study" not in gallery.caption(many, "forest")
 
 
 def test_contrasts_without_arms_have_no_plot_numbers():

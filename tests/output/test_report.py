@@ -95,10 +95,13 @@ def page_of(result: xr.DataTree) -> Page:
 def result() -> xr.DataTree:
     tree = fitted(kinds=("manure", ODD), draws=500)
     data = tree["data"].to_dataset()
-    study = data["study_of_comparison"].values.copy()
-    study[study == "S1"] = "S1 <script>alert(1)</script>"
+    renamed = {}
+    for variable in ("study_of_comparison", "study_of_control"):
+        study = data[variable].values.copy()
+        study[study == "S1"] = "S1 <script>alert(1)</script>"
+        renamed[variable] = (data[variable].dims, study)
     names = [str(s).replace("S1", "S1 <script>alert(1)</script>") for s in data["study"].values]
-    data = data.assign(study_of_comparison=("comparison", study)).assign_coords(study=names)
+    data = data.assign(renamed).assign_coords(study=names)
     data.attrs["problems"] = json.dumps(
         [Problem("a-note", "look <i>here</i>", "note", file="f.csv", rows=(3, 4)).as_dict()], ensure_ascii=False
     )

@@ -50,7 +50,7 @@ def log_density(tree: Hierarchy, factors: Factors, prior: CoefficientPrior) -> T
     -----
     Equals `mcpbayes.inference.root.log_marginal`.
     """
-    kinds = 0 if factors.kind is None else int(tree.kind.max()) + 1
+    kinds = 0 if factors.kind is None else tree.kind_count
     columns = root_columns(tree, prior, kinds)
     carried = _controls(tree, columns, factors.comparison)
     parent, size = tree.site, len(tree.study)

@@ -26,8 +26,12 @@ def checks(found: Diagnostics) -> list[Row]:
     else:
         met = found.pareto_k < gate.PARETO_K_LIMIT
         rows.append(
-            _row("Pareto k̂", f"< {gate.PARETO_K_LIMIT}", f"{found.pareto_k:.2f}", "weights of the proposal", met)
+            _row("Pareto k̂", f"< {gate.PARETO_K_LIMIT}", f"{found.pareto_k:.2f}", "weights of the proposals", met)
         )
+    if found.efficiency is not None:
+        met = found.efficiency > gate.EFFICIENCY_LIMIT
+        shown = f"{found.efficiency:.2f}"
+        rows.append(_row("ESS/N", f"> {gate.EFFICIENCY_LIMIT}", shown, "weights of the proposals", met))
     least = f"≥ {gate.ESS_LIMIT}"
     rows.append(_judged("R-hat", f"< {gate.R_HAT_LIMIT}", found.r_hat, 3, lambda value: value < gate.R_HAT_LIMIT))
     rows.append(_judged("ESS, bulk", least, found.ess_bulk, 0, lambda value: value >= gate.ESS_LIMIT))

@@ -1,5 +1,6 @@
 """From a result to everything that the report's template prints: plain values, already rounded."""
 
+import json
 import re
 from typing import Final
 
@@ -9,9 +10,10 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.decision import decide, sentence
+from mcpbayes.estimands.reading import describe
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.evidence.diagnostics import Diagnostics, diagnose
-from mcpbayes.output.document import checks, estimates, material, model, numbers
+from mcpbayes.output.document import checks, estimates, influence, material, model, numbers, sensitivity
 from mcpbayes.output.document.material import Row
 from mcpbayes.output.manifest import versions
 from mcpbayes.output.summary import share_table, summarise
@@ -54,6 +56,8 @@ def context(result: xr.DataTree, *, command: str = "", summary: pd.DataFrame | N
         | _about_model(result, data, spec)
         | _about_effects(result, data, summary)
         | _about_scenarios(result, spec)
+        | {"sensitivity": sensitivity.sensitivity(result, data)}
+        | {"influence": influence.influence(result, data)}
         | _about_run(result, found, command)
     )
 
@@ -152,7 +156,6 @@ def _about_effects(result: xr.DataTree, data: xr.Dataset, summary: pd.DataFrame)
     pools = numbers.listing([material.outcome_words(outcome) for outcome in outcomes])
     columns = estimates.effect_columns(outcomes, estimates.by_quantity(summary))
     change = group(result, words.DELTA_MCP)
-    above = float(change.attrs.get("share_above_one", np.nan))
     return {
         "both": "log_delta_mcp" in change,
         "subject": "Necromass, SOC and their ratio" if "log_delta_mcp" in change else material.heading(pools),
@@ -163,18 +166,26 @@ def _about_effects(result: xr.DataTree, data: xr.Dataset, summary: pd.DataFrame)
         "reference": estimates.reference_ratios(data, summary),
         "studies": estimates.studies(data, summary),
         "parameters": estimates.parameters(summary),
-        "share_above_one": _percentage(above) if above > 0 else "",
-        "absent": absences(change),
+        "share_above_one": _above_one(change),
+        "absent": absences(describe(result)),
     }
+
+
+def _above_one(change: xr.Dataset) -> str:
+    """Return in which share of the draws the treated ratio exceeds 1 at the levels mean and new; empty: in none."""
+    shares = json.loads(change.attrs["share_above_one"])
+    return numbers.listing(
+        [f"{_percentage(shares[level])} (level {level})" for level in _SETTINGS if shares.get(level, 0) > 0]
+    )
 
 
 def _percentage(fraction: float) -> str:
     return "less than 0.1 %" if fraction < 0.001 else f"{100 * fraction:.1f} %"
 
 
-def absences(change: xr.Dataset) -> list[Row]:
+def absences(targets: xr.Dataset) -> list[Row]:
     """Return why ΔMCP in percentage points is absent: ``targets`` in words and ``why``, one entry per reason."""
-    level, name, reason = (change[coord].values.astype(str) for coord in ("level", "name", "absent"))
+    level, name, reason = (targets[coord].values.astype(str) for coord in ("level", "name", "absent"))
     rows: list[Row] = []
     for why in dict.fromkeys(reason[reason != ""]):
         found: list[str] = []

@@ -18,6 +18,7 @@ ALTERNATIVES: Final = {
     "forest": "Forest plot: effects of studies and comparisons with intervals",
     "scenario-bars": "Bars: probabilities of the scenario classes",
     "delta-mcp": "Densities: posterior of the change of the ratio necromass/SOC",
+    "influence": "Dots with intervals: change of the ratio necromass/SOC without each study",
 }
 
 #: An SVG larger than this many bytes is put into the report as PNG.
@@ -32,14 +33,20 @@ def draw(result: xr.DataTree) -> dict[str, Any]:
     Parameters
     ----------
     result : xr.DataTree
-        With group ``delta_mcp``. One pool alone has a forest; the others need both pools and group ``scenario``.
+        With group ``delta_mcp``. One pool alone has a forest; the others need both pools and group ``scenario``, and
+        that of single studies left out the group ``influence``.
 
     Returns
     -------
     dict of str to matplotlib.figure.Figure
         By file name without ending, in the order of the report.
     """
-    drawn = words.FIGURE_NAMES if words.SCENARIO in result.children else {"forest": words.FIGURE_NAMES["forest"]}
+    both, left_out = words.SCENARIO in result.children, words.INFLUENCE in result.children
+    drawn = {
+        name: function
+        for name, function in words.FIGURE_NAMES.items()
+        if name == "forest" or (both and (left_out or name != "influence"))
+    }
     return {name: getattr(gallery, function)(result) for name, function in drawn.items()}
 
 

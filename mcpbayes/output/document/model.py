@@ -6,9 +6,13 @@ from typing import Final
 import xarray as xr
 
 from mcpbayes import vocabulary as words
+from mcpbayes.estimands.pooled import worlds_of
+from mcpbayes.estimands.tree import specification
+from mcpbayes.inference.assumed import imputed_correlations
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.material import Row, is_on, outcome_words
 from mcpbayes.specification.formula import categories, numeric
+from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.priors import prior_of_coefficient
 from mcpbayes.specification.structure import Number, Prior, Specification
 
@@ -112,6 +116,9 @@ def priors(data: xr.Dataset, spec: Specification) -> list[Row]:
                 key,
                 spec.priors[key],
             )
+    if WITHIN in spec.priors and imputed_correlations(data).any():
+        parameter = "correlation ϱ of the pools over plots of one arm, where not reported"
+        add("correlation ϱ of the pools over plots", "", parameter, WITHIN, spec.priors[WITHIN])
     return rows
 
 
@@ -164,13 +171,18 @@ def tolerance_words(percent: Mapping[str, float]) -> str:
 
 
 def sampling(result: xr.DataTree) -> Row:
-    """Return engine, chains and draws as they are in the posterior, not as they were asked for."""
-    posterior = result[words.POSTERIOR]
-    engine = str(result.attrs["engine"])
+    """Return engine, worlds, chains of each and draws as they are in the posterior, not as they were asked for."""
+    posterior = result[words.POSTERIOR].to_dataset()
+    engine, worlds = str(result.attrs["engine"]), worlds_of(posterior)
+    stats = result[words.SAMPLE_STATS].attrs
+    within = specification(result).priors.get(WITHIN)
     return {
         "engine": engine,
         "engine_words": ENGINES.get(engine, engine),
-        "chains": int(posterior.sizes["chain"]),
+        "worlds": worlds,
+        "worlds_prior": prior_words(within) if within is not None else "",
+        "chains": int(posterior.sizes["chain"]) // worlds,
         "draws": int(posterior.sizes["draw"]),
         "seed": int(result.attrs["seed"]),
+        **{name: int(stats[name]) for name in ("proposals", "attempt", "attempts") if name in stats},
     }

@@ -6,6 +6,8 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.output.plots import targets
+from mcpbayes.output.plots.forest_rows import shows_studies
+from mcpbayes.output.plots.influence_rows import target_shown
 from mcpbayes.output.plots.scenario_plane import PROBS
 
 #: The levels, in the words of every caption.
@@ -19,7 +21,7 @@ def caption(result: xr.DataTree, figure_name: str) -> str:
     ----------
     result : xr.DataTree
         The result the figure was drawn from.
-    figure_name : {"scenario_plane", "forest", "scenario_bars", "densities"}
+    figure_name : {"scenario_plane", "forest", "scenario_bars", "densities", "influence"}
         Name of the figure's function.
 
     Returns
@@ -39,6 +41,7 @@ def caption(result: xr.DataTree, figure_name: str) -> str:
         "forest": _forest,
         "scenario_bars": _scenario_bars,
         "densities": _densities,
+        "influence": _influence,
     }
     if figure_name not in writers:
         raise ValueError(f"figure_name must be one of {list(writers)}, got {figure_name!r}.")
@@ -70,7 +73,7 @@ def _forest(result: xr.DataTree) -> str:
     both = targets.has_both_pools(targets.group(result, words.DELTA_MCP))
     unit = _unit(targets.has_absolute_change(result, names)) if both else ""
     shown = f", and ΔMCP, the change of necromass/SOC {unit}" if both else ""
-    studies = ", and of each study" if targets.names_at(result, words.STUDY) else ""
+    studies = ", and of each study" if shows_studies(result) else ""
     return (
         f"Effects on each pool (log response ratio; change in % on the upper axis){shown}: of {_LEVELS}{studies}. "
         f"Points are posterior medians, lines {targets.interval_words(result)}s of the true effects."
@@ -93,6 +96,18 @@ def _densities(result: xr.DataTree) -> str:
         f"Posterior density of ΔMCP, the change of necromass/SOC {unit}, for {_whose(result)}: of {_LEVELS}. "
         f"Under each density its median, 50 % interval and {targets.interval_words(result)}; P(rise) and P(fall) are "
         f"the probabilities that the ratio changes by more than {ratio:g} % of itself."
+    )
+
+
+def _influence(result: xr.DataTree) -> str:
+    name = target_shown(result)
+    whose = "" if targets.kind_of(result, name) is None else f" of {targets.shown_name(name)}"
+    return (
+        f"Change of the ratio necromass/SOC of the typical comparison (level mean){whose} when each study is left out "
+        f"(log ratio; change in % on the upper axis): posterior means and {targets.interval_words(result)}s, coloured "
+        "by the most probable scenario class; band and dashed line: all studies. Beside them how far the estimate "
+        "moves, in posterior standard deviations, what the headline would name, and how well the other studies predict "
+        "this one (elpd)."
     )
 
 

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from mcpbayes import vocabulary as words
 from mcpbayes.output.plots import lettering, style, targets
 from mcpbayes.output.plots.forest_panels import STUDY_INK, Column, columns, fill, reaches_beyond
-from mcpbayes.output.plots.forest_rows import Row, rows
+from mcpbayes.output.plots.forest_rows import Row, rows, shows_studies
 
 #: Heights of lines in inches; a head has space above it.
 _HEIGHT: Final = {"head": 0.30, "mean": 0.20, "new": 0.185, "study": 0.185}
@@ -162,6 +163,8 @@ def _note(result: xr.DataTree, lines: Sequence[Row], panels: Sequence[Column]) -
         f"study without sampling error. Numbers: median [interval]. No change: within "
         f"{targets.tolerance_words(result)}."
     ]
+    if not shows_studies(result):
+        parts.append(f"The {len(targets.names_at(result, words.STUDY))} studies are too many to draw one by one.")
     if any("(" in row.plots for row in lines):
         parts.append("Replicates per arm and plots in brackets: some of them assumed, not reported.")
     if any("–" in column.texts for column in panels):

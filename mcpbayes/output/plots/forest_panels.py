@@ -56,14 +56,18 @@ def _column(
     """Return one panel; without a tolerance it is in percentage points, not a log ratio."""
     summary = targets.specification(result).summary
     shown: list[targets.Interval | None] = []
+    studies = targets.draws_of_studies(result, [row.name for row in lines if row.role == "study"], quantity)
     for row in lines:
         if row.role == "head":
             shown.append(None)
             continue
-        if quantity in ("delta_mcp", "log_delta_mcp"):
-            values = targets.draws(result, row.role, row.name, quantity) * (100 if quantity == "delta_mcp" else 1)
+        if row.role == "study":
+            values = studies[row.name]
+        elif quantity in ("delta_mcp", "log_delta_mcp"):
+            values = targets.draws(result, row.role, row.name, quantity)
         else:
             values = targets.effect(result, row.role, row.name, quantity)
+        values = values * (100 if quantity == "delta_mcp" else 1)
         shown.append(targets.interval(values, summary.interval_kind, summary.interval_prob))
     return Column(
         title,

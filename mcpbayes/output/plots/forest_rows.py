@@ -1,13 +1,16 @@
 """The rows of a forest plot: which targets, under which heads, with how many comparisons and plots."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.output.plots import lettering, targets
+
+#: More studies than this are not drawn one by one: no page would hold them.
+MOST_STUDIES: Final = 60
 
 #: Head over the studies whose comparisons belong to more than one kind.
 SEVERAL_KINDS = "several kinds each"
@@ -43,8 +46,15 @@ def rows(result: xr.DataTree, names: Sequence[str] | None) -> list[Row]:
     return found + _study_rows(result, several)
 
 
+def shows_studies(result: xr.DataTree) -> bool:
+    """Say whether the studies have rows of their own."""
+    return len(targets.names_at(result, words.STUDY)) <= MOST_STUDIES
+
+
 def _study_rows(result: xr.DataTree, several: bool) -> list[Row]:
-    """Return the studies, under the kind that all their comparisons have."""
+    """Return the studies, under the kind that all their comparisons have; none where they are too many."""
+    if not shows_studies(result):
+        return []
     data = targets.group(result, words.DATA)
     study_of, kind_of = data["study_of_comparison"].values, data["kind_of_comparison"].values
     if not several:

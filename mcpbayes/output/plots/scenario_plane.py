@@ -14,6 +14,7 @@ from matplotlib.path import Path
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.classes import Tolerances
 from mcpbayes.estimands.decision import Decision, decide
+from mcpbayes.estimands.reading import mean_effects
 from mcpbayes.estimands.wording import probability_text
 from mcpbayes.output.plots import lettering, style, targets
 from mcpbayes.output.plots.plane_ground import axis_labels, ground, label_diagonal
@@ -72,7 +73,9 @@ def scenario_plane(
         If a name is unknown.
     """
     targets.require_both_pools(result)
-    clouds = [_cloud(result, name, points) for name in targets.chosen_names(result, names)]
+    chosen = targets.chosen_names(result, names)
+    means = mean_effects(result, words.COMPARISON) if points else None
+    clouds = [_cloud(result, name, means) for name in chosen]
     low, high = window(clouds, targets.tolerance(result))
     with style.drawing():
         if len(clouds) > MOST_OVERLAID:
@@ -80,28 +83,24 @@ def scenario_plane(
         return style.settled(_overlaid(result, clouds, low, high, panel_size or 4.7))
 
 
-def _cloud(result: xr.DataTree, name: str, points: bool) -> Cloud:
-    """Collect what is drawn of one target."""
+def _cloud(result: xr.DataTree, name: str, means: np.ndarray | None) -> Cloud:
+    """Collect what is drawn of one target; `means` are the effects of all comparisons, (comparison, K)."""
     mean, new = (
         highest_density_regions(
             targets.effect(result, level, name, words.SOC), targets.effect(result, level, name, words.NECROMASS), PROBS
         )
         for level in (words.MEAN, words.NEW)
     )
-    return Cloud(name, mean, new, _comparison_points(result, name) if points else np.empty((0, 2)))
+    return Cloud(name, mean, new, np.empty((0, 2)) if means is None else _comparison_points(result, name, means))
 
 
-def _comparison_points(result: xr.DataTree, name: str) -> np.ndarray:
+def _comparison_points(result: xr.DataTree, name: str, means: np.ndarray) -> np.ndarray:
     """Return the posterior mean effects of a kind's comparisons, shape (comparison, 2): SOC, necromass."""
-    change = targets.group(result, words.DELTA_MCP)
-    here = change["effect"].isel(target=np.flatnonzero(change["level"].values == words.COMPARISON))
-    means = here.mean(("chain", "draw")).sel(outcome=[words.SOC, words.NECROMASS]).transpose("target", "outcome")
+    outcomes = targets.group(result, words.DELTA_MCP)["outcome"].values.astype(str).tolist()
+    means = means[:, [outcomes.index(pool) for pool in (words.SOC, words.NECROMASS)]]
     kind = targets.kind_of(result, name)
-    if kind is None:
-        return np.asarray(means.values)
-    data = targets.group(result, words.DATA)
-    kinds = dict(zip(data["comparison"].values, data["kind_of_comparison"].values, strict=True))
-    return np.asarray(means.values[[kinds[comparison] == kind for comparison in here["name"].values]])
+    mine = slice(None) if kind is None else targets.group(result, words.DATA)["kind_of_comparison"].values == kind
+    return np.asarray(means[mine])
 
 
 def window(clouds: Sequence[Cloud], tolerance: Tolerances) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import StageError
-from mcpbayes.estimands import monte_carlo
+from mcpbayes.estimands import monte_carlo, reading
 from mcpbayes.estimands.change import has_both_pools as has_both_pools
 from mcpbayes.estimands.classes import Tolerances, tolerances
 from mcpbayes.estimands.tree import group as group
@@ -32,6 +32,8 @@ def tolerance(result: xr.DataTree) -> Tolerances:
 
 def names_at(result: xr.DataTree, level: str) -> tuple[str, ...]:
     """Return the names of the targets of a level, in the result's order."""
+    if level in (words.STUDY, words.COMPARISON):
+        return tuple(group(result, words.DATA)[level].values.astype(str).tolist())
     targets = group(result, words.DELTA_MCP)
     return tuple(str(name) for name in targets["name"].values[targets["level"].values == level])
 
@@ -93,6 +95,17 @@ def draws(result: xr.DataTree, level: str, name: str, variable: str) -> np.ndarr
     rest = [str(dim) for dim in values.dims if dim not in ("chain", "draw")]
     array = values.transpose("chain", "draw", *rest).values
     return np.asarray(array.reshape(-1, *array.shape[2:]), dtype=float)
+
+
+def draws_of_studies(result: xr.DataTree, names: Sequence[str], quantity: str) -> dict[str, np.ndarray]:
+    """Return the draws of ``log_delta_mcp``, ``delta_mcp`` or an outcome's effect by study, each (sample,)."""
+    outcomes = [str(o) for o in group(result, words.DELTA_MCP)["outcome"].values]
+    found = {}
+    for name, one in reading.draws_of(result, words.STUDY, names):
+        of_ratio = {"log_delta_mcp": one.log_change, "delta_mcp": one.change}
+        values = of_ratio.get(quantity)
+        found[name] = one.effect[0, outcomes.index(quantity)].copy() if values is None else values[0].copy()
+    return found
 
 
 def effect(result: xr.DataTree, level: str, name: str, outcome: str) -> np.ndarray:

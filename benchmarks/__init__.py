@@ -1,0 +1,1 @@
+"""Recorded studies and timings: commands of the checkout, not part of the installed package."""

@@ -1,0 +1,142 @@
+"""What draws that were pooled over worlds say, and how far they are to be trusted: judged world by world.
+
+A world is one fit with one set of the numbers that the data do not inform. Worlds *should* differ, so chains are
+compared within their world only. All functions take draws (..., world × chain, draw), the chains of one world next to
+each other, and are those of `monte_carlo` where there is one world.
+"""
+
+import numpy as np
+import xarray as xr
+
+from mcpbayes.estimands import monte_carlo as single
+from mcpbayes.estimands.classes import Tolerances
+
+
+def worlds_of(posterior: xr.Dataset) -> int:
+    """Return over how many worlds a group ``posterior`` is pooled; 1 where it is a single fit's."""
+    return len(np.unique(posterior["world"].values)) if "world" in posterior.coords else 1
+
+
+def _by_world(draws: np.ndarray, worlds: int) -> np.ndarray:
+    """Return (..., world × chain, draw) as (..., world, chain, draw)."""
+    return draws.reshape(*draws.shape[:-2], worlds, -1, draws.shape[-1])
+
+
+def _pooled_error(errors: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Return the Monte-Carlo error of a mean over worlds, √(Σ mcse²)/M."""
+    return np.asarray(np.sqrt(np.square(errors).sum(axis=axis)) / errors.shape[axis])
+
+
+def _sum(sizes: np.ndarray) -> np.ndarray:
+    """Return the sum over worlds of those that have an ESS; NaN where none has."""
+    known = np.isfinite(sizes)
+    return np.where(known.any(axis=-1), np.where(known, sizes, 0.0).sum(axis=-1), np.nan)
+
+
+def summarise_draws(
+    draws: np.ndarray, interval_kind: str, interval_prob: float, worlds: int = 1, *, compiled: bool = False
+) -> dict[str, np.ndarray]:
+    """Return all numbers of a summary, as `monte_carlo.summarise_draws`.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (..., world × chain, draw)
+    interval_kind : {"eti", "hdi"}
+    interval_prob : float
+    worlds : int
+    compiled : bool
+        As `monte_carlo.summarise_draws`.
+
+    Returns
+    -------
+    dict of ndarray, shape (...)
+        Values are those of all draws together, every world with equal weight. ``r_hat`` is the largest of the worlds',
+        ``ess_bulk`` and ``ess_tail`` the sums of theirs, ``mcse_mean`` = √(Σ mcse²)/M.
+    """
+    found = single.summarise_draws(draws, interval_kind, interval_prob, compiled=compiled)
+    if worlds == 1:
+        return found
+    each = single.summarise_draws(_by_world(draws, worlds), interval_kind, interval_prob, compiled=compiled)
+    sizes = {name: _sum(each[name]) for name in ("ess_bulk", "ess_tail")}
+    r_hat = np.fmax.reduce(each["r_hat"], axis=-1)
+    return found | sizes | {"r_hat": r_hat, "mcse_mean": _pooled_error(each["mcse_mean"])}
+
+
+def convergence(draws: np.ndarray, worlds: int = 1, *, compiled: bool = False) -> dict[str, np.ndarray]:
+    """Return R-hat and effective sample sizes, as `monte_carlo.convergence`: those of the worst world."""
+    if worlds == 1:
+        return single.convergence(draws, compiled=compiled)
+    each = single.convergence(_by_world(draws, worlds), compiled=compiled)
+    return {name: (np.fmax if name == "r_hat" else np.fmin).reduce(each[name], axis=-1) for name in each}
+
+
+def mcse_mean(draws: np.ndarray, worlds: int = 1) -> np.ndarray:
+    """Return the Monte-Carlo standard error of the mean of all draws, √(Σ mcse²)/M."""
+    return single.mcse_mean(draws) if worlds == 1 else _pooled_error(single.mcse_mean(_by_world(draws, worlds)))
+
+
+def ess_mean(draws: np.ndarray, worlds: int = 1) -> np.ndarray:
+    """Return how many independent draws would give the mean its error: variance of all draws / `mcse_mean`²."""
+    if worlds == 1:
+        return single.ess_mean(draws)
+    error = mcse_mean(draws, worlds)
+    variance = draws.reshape(*draws.shape[:-2], -1).var(axis=-1, ddof=1)
+    size: np.ndarray = np.divide(variance, error**2, out=np.full_like(variance, np.nan), where=error > 0)
+    return size
+
+
+def class_frequencies(codes: np.ndarray, classes: int, worlds: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return frequencies and their errors, (target, class), as `monte_carlo.class_frequencies`, of codes of all worlds.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (target, world × chain, draw)
+    classes : int
+    worlds : int
+    """
+    if worlds == 1:
+        return single.class_frequencies(codes, classes)
+    apart = _by_world(codes, worlds)
+    found = single.class_frequencies(apart.reshape(-1, *apart.shape[2:]), classes)
+    probability, mcse = (values.reshape(len(codes), worlds, classes) for values in found)
+    return probability.mean(axis=1), _pooled_error(mcse, axis=1)
+
+
+def class_counts(
+    effect: np.ndarray,
+    pools: tuple[int, int],
+    chains: int,
+    eps: Tolerances,
+    table: np.ndarray,
+    worlds: int = 1,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return frequencies and errors of the classes and what δ does, by a compiled kernel straight from the effects.
+
+    Parameters
+    ----------
+    effect : ndarray, shape (target, K, world × chain × draw)
+        Finite; draws per chain as `monte_carlo.has_kernel` wants them.
+    pools : (int, int)
+        Places of necromass and SOC among the outcomes.
+    chains : int
+        Of all worlds together.
+    eps : Tolerances
+    table : ndarray of int8, shape (27,)
+        As in `compiled.count_classes`.
+    worlds : int
+
+    Returns
+    -------
+    probability, mcse : ndarray, shape (target, class)
+        As `class_frequencies`.
+    change : ndarray, shape (target, 3)
+        How often δ lies above its tolerance, within, below.
+    """
+    from mcpbayes.estimands.compiled import count_classes
+
+    targets, k = effect.shape[:2]
+    apart = effect.reshape(targets, k, worlds, -1).swapaxes(1, 2).reshape(targets * worlds, k, -1)
+    limits = (eps.necromass, eps.soc, eps.ratio)
+    found = count_classes(np.ascontiguousarray(apart), pools, limits, chains // worlds, table)
+    probability, mcse, change = (values.reshape(targets, worlds, -1) for values in found)
+    return probability.mean(axis=1), _pooled_error(mcse, axis=1), change.mean(axis=1)

@@ -1,0 +1,85 @@
+"""What a result says about a target, stored or not: its name, why it has no r₀, its draws."""
+
+import json
+from collections.abc import Collection, Iterator
+
+import numpy as np
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.estimands.baselines import absences
+from mcpbayes.estimands.layout import Array
+from mcpbayes.estimands.targets import targets
+from mcpbayes.estimands.tree import group, specification
+from mcpbayes.estimands.walk import TargetDraws, pools_of, sources
+from mcpbayes.workers import in_threads
+
+
+def describe(result: xr.DataTree) -> xr.Dataset:
+    """Return all targets of a result, also those whose draws are not stored.
+
+    Returns
+    -------
+    Dataset
+        As `targets.targets`, with coord ``absent(target)``, the reason why there is no r₀ ("" where there is).
+
+    Raises
+    ------
+    StageError
+        `mcpbayes.delta_mcp` was not called.
+    """
+    data, posterior, change = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.DELTA_MCP))
+    found = targets(data, posterior, json.loads(change.attrs["at"]))
+    absent = np.full(found.sizes["target"], "", dtype=object)
+    if pools_of(change) is not None:
+        absent = absences(data, found["level"].values, specification(result).reference)
+        absent[: change.sizes["target"]] = change["absent"].values
+    return found.assign_coords(absent=("target", absent.astype(str)))
+
+
+def draws_of(result: xr.DataTree, level: str, names: Collection[str]) -> Iterator[tuple[str, TargetDraws]]:
+    """Yield some targets of a level with their draws, in the order of the result, redrawn where they are not stored.
+
+    Parameters
+    ----------
+    result : DataTree
+        With group ``delta_mcp``.
+    level : {"mean", "new", "study", "comparison"}
+    names : collection of str
+
+    Yields
+    ------
+    name : str
+    draws : TargetDraws
+        Of this target alone.
+    """
+    data, posterior, change = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.DELTA_MCP))
+    asked = describe(result)
+    all_names = asked["name"].values
+    chosen = (asked["level"].values == level) & np.isin(all_names.astype(object), list(names))
+    for source in sources(data, posterior, change, asked, result.attrs["seed"], chosen=chosen):
+        found = source()
+        for i in np.flatnonzero(chosen[found.places]):
+            one = slice(i, i + 1)
+            parts = (values if values is None else values[one] for values in found[3:])
+            ratio = found.ratio if found.ratio is None else found.ratio._replace(of=found.ratio.of[one])
+            yield (
+                str(all_names[found.places[i]]),
+                TargetDraws(found.places[one], found.effect[one], ratio, *parts),
+            )
+
+
+def mean_effects(result: xr.DataTree, level: str) -> Array:
+    """Return the posterior mean effects of the studies or comparisons, (target, K), in the order of the data."""
+    data, posterior, change = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.DELTA_MCP))
+    asked = describe(result)
+    chosen = asked["level"].values == level
+    means = np.full((len(chosen), posterior.sizes["outcome"]), np.nan)
+    walk = sources(data, posterior, change, asked, result.attrs["seed"], ratios=False, chosen=chosen)
+    for places, found in in_threads(lambda source: _means(source()), walk):
+        means[places] = found
+    return np.asarray(means[chosen])
+
+
+def _means(found: TargetDraws) -> tuple[np.ndarray, Array]:
+    return found.places, found.effect.mean(axis=-1)

@@ -1,0 +1,293 @@
+"""Every target with its draws, a few at a time: those that are stored as they are, the others block by block."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.estimands.baselines import Controls, controls
+from mcpbayes.estimands.blocks import Block, Depth, Membership, RandomEffects, membership, pieces
+from mcpbayes.estimands.effects import coefficients, typical_effects
+from mcpbayes.estimands.layout import Array, Index, node_major, sums
+
+#: Targets that are worked on at once.
+TARGETS: Final = 32
+
+
+class Ratios(NamedTuple):
+    """Control ratios r₀, and which row each target has.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (ratio, draw)
+        Fractions.
+    of : ndarray of int, shape (target,)
+        −1 where r₀ is absent.
+    """
+
+    rows: Array
+    of: Index
+
+
+class TargetDraws(NamedTuple):
+    """Draws of some targets.
+
+    Parameters
+    ----------
+    places : ndarray of int, shape (target,)
+        Positions among all targets.
+    effect : ndarray, shape (target, K, draw)
+        θ.
+    ratio : Ratios or None
+        r₀; None where the ratio does not exist or was not asked for.
+    log_change, change, treated : ndarray, shape (target, draw), or None
+        δ, Δr and r₀e^δ; NaN where r₀ is absent.
+    """
+
+    places: Index
+    effect: Array
+    ratio: Ratios | None = None
+    log_change: Array | None = None
+    change: Array | None = None
+    treated: Array | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the effects of studies and comparisons are put together from, beside the random effects of a block.
+
+    Parameters
+    ----------
+    who : Membership
+    row, kind_weight : ndarray, shape (target, p), (target, kinds)
+        Of the studies, then the comparisons.
+    beta, kind : ndarray, (p, K, draw), (kinds, K, draw) or None
+    controls : Controls or None
+        None with contrast data.
+    given : ndarray, shape (comparison,), or None
+        r₀ that contrast data bring; NaN where they do not.
+    pools : (int, int) or None
+        Places of necromass and SOC among the outcomes; None where they are not both there.
+    """
+
+    who: Membership
+    row: Array
+    kind_weight: Array
+    beta: Array
+    kind: Array | None
+    controls: Controls | None
+    given: Array | None
+    pools: tuple[int, int] | None
+
+
+def pools_of(posterior: xr.Dataset) -> tuple[int, int] | None:
+    """Return the places of necromass and SOC among the outcomes; None where they are not both there."""
+    outcomes = posterior["outcome"].values.astype(str).tolist()
+    both = (words.NECROMASS, words.SOC)
+    return None if not set(both) <= set(outcomes) else (outcomes.index(both[0]), outcomes.index(both[1]))
+
+
+def table(data: xr.Dataset, posterior: xr.Dataset, targets: xr.Dataset) -> Table:
+    """Collect what the effects of studies and comparisons need; ``targets`` are those of `targets.targets`."""
+    observed = np.isin(targets["level"].values, (words.STUDY, words.COMPARISON))
+    pools = pools_of(posterior)
+    given = data["mcp_efficacy_control"].values.astype(float) if "mcp_efficacy_control" in data else None
+    return Table(
+        membership(data),
+        targets["row"].values[observed],
+        targets["kind_weight"].values[observed],
+        *coefficients(posterior),
+        controls(data) if pools else None,
+        given,
+        pools,
+    )
+
+
+def block_effects(found: Table, block: Block, random: RandomEffects) -> Array:
+    """Return θ of a block's studies, then of its comparisons, (target, K, draw)."""
+    studies = len(found.row) - len(found.who.study)
+    rows = np.concatenate([block.studies, studies + block.comparisons])
+    points = np.concatenate([found.row[rows], found.kind_weight[rows]], axis=1)
+    distinct, which = np.unique(points, axis=0, return_inverse=True)
+    width = found.row.shape[1]
+    typical = typical_effects(distinct[:, :width], distinct[:, width:], found.beta, found.kind)
+    theta = np.take(typical, which, axis=0)
+    theta[: len(block.studies)] += random.study
+    effect = theta[len(block.studies) :]
+    effect += random.study[np.searchsorted(block.studies, found.who.study[block.comparisons])]
+    if random.site is not None:
+        effect += random.site[np.searchsorted(block.sites, found.who.site[block.comparisons])]
+    effect += np.asarray(random.comparison)
+    return theta
+
+
+def control_ratios(found: Table, block: Block, random: RandomEffects) -> tuple[Index, Array]:
+    """Return the positions of a block's complete controls and ln r₀ = b_N − b_C of each, (control, draw)."""
+    if found.controls is None or found.pools is None or random.baseline is None:
+        return np.empty(0, dtype=np.intp), np.empty((0, random.study.shape[-1]))
+    there = np.flatnonzero(found.controls.complete[block.controls])
+    necromass, soc = found.pools
+    return block.controls[there], random.baseline[there, necromass] - random.baseline[there, soc]
+
+
+def block_ratios(found: Table, block: Block, random: RandomEffects) -> Ratios:
+    """Return r₀ of a block's studies and comparisons: comparisons that share a control share its row.
+
+    Notes
+    -----
+    ``comparison``: exp(b_N − b_C) of its control, from the same joint draw; ``study``: geometric mean of its complete
+    controls.
+    """
+    size = len(block.studies) + len(block.comparisons)
+    of = np.full(size, -1, dtype=np.intp)
+    if found.controls is None:
+        return _given_ratios(found, block, random, of)
+    complete, log_ratio = control_ratios(found, block, random)
+    study = np.searchsorted(block.studies, found.controls.study[complete])
+    count = np.bincount(study, minlength=len(block.studies))
+    mean = sums(study, len(count), log_ratio)[count > 0] / count[count > 0, None]
+    of[: len(count)][count > 0] = len(complete) + np.arange(len(mean))
+    row = np.full(len(found.controls.study), -1, dtype=np.intp)
+    row[complete] = np.arange(len(complete))
+    of[len(count) :] = row[found.who.control[block.comparisons]]
+    rows = np.concatenate([log_ratio, mean])
+    return Ratios(np.exp(rows, out=rows), of)
+
+
+def _given_ratios(found: Table, block: Block, random: RandomEffects, of: Index) -> Ratios:
+    draws = random.study.shape[-1]
+    if found.given is None:
+        return Ratios(np.empty((0, draws)), of)
+    value = found.given[block.comparisons]
+    there = np.isfinite(value)
+    of[len(block.studies) :][there] = np.arange(there.sum())
+    return Ratios(np.broadcast_to(value[there, None], (int(there.sum()), draws)), of)
+
+
+def with_ratios(places: Index, effect: Array, pools: tuple[int, int], ratio: Ratios) -> TargetDraws:
+    """Return draws of targets with δ = θ_N − θ_C, Δr = r₀(e^δ − 1) and r₀e^δ; NaN where r₀ is absent."""
+    necromass, soc = pools
+    log_change = effect[:, necromass] - effect[:, soc]
+    control = spread_out(ratio)
+    change = np.expm1(log_change)
+    change *= control
+    control += change
+    return TargetDraws(places, effect, ratio, log_change, change, control)
+
+
+def spread_out(ratio: Ratios) -> Array:
+    """Return r₀ of every target, (target, draw), NaN where it is absent."""
+    control = np.empty((len(ratio.of), ratio.rows.shape[1]))
+    there = ratio.of >= 0
+    if there.all():
+        return np.take(ratio.rows, ratio.of, axis=0, out=control, mode="clip")
+    control[there] = ratio.rows[ratio.of[there]]
+    control[~there] = np.nan
+    return control
+
+
+def block_draws(found: Table, block: Block, random: RandomEffects, places: Index, ratios: bool = True) -> TargetDraws:
+    """Return the draws of a block's studies, then of its comparisons; `places` are theirs among all targets."""
+    effect = block_effects(found, block, random)
+    if found.pools is None or not ratios:
+        return TargetDraws(places, effect)
+    return with_ratios(places, effect, found.pools, block_ratios(found, block, random))
+
+
+def block_parts(found: Table, block: Block, random: RandomEffects, places: Index) -> Iterator[TargetDraws]:
+    """Yield what `block_draws` returns a few targets at a time, which takes less memory and stays in the caches."""
+    effect = block_effects(found, block, random)
+    ratio = None if found.pools is None else block_ratios(found, block, random)
+    del random
+    for start in range(0, len(places), TARGETS):
+        here = slice(start, start + TARGETS)
+        if found.pools is None or ratio is None:
+            yield TargetDraws(places[here], effect[here])
+        else:
+            yield with_ratios(places[here], effect[here], found.pools, ratio._replace(of=ratio.of[here]))
+
+
+#: Gives the draws of some targets when a worker wants them.
+Source = Callable[[], TargetDraws]
+
+
+def sources(
+    data: xr.Dataset,
+    posterior: xr.Dataset,
+    change: xr.Dataset,
+    targets: xr.Dataset,
+    seed: int,
+    *,
+    ratios: bool = True,
+    chosen: np.ndarray | None = None,
+) -> Iterator[Source]:
+    """Walk all targets.
+
+    Parameters
+    ----------
+    data, posterior, change : Dataset
+        Groups ``data``, ``posterior`` and ``delta_mcp`` of the result.
+    targets : Dataset
+        All targets, of `targets.targets`.
+    seed : int
+        Of the result.
+    ratios : bool
+        Whether r₀, δ, Δr are wanted beside the effects.
+    chosen : ndarray of bool, shape (target,), optional
+        Targets that are wanted; blocks without any are passed over, others come as a whole. Default: all.
+
+    Yields
+    ------
+    callable
+        Gives `TargetDraws` and works only then: hand it to a worker (`mcpbayes.workers.in_threads`).
+    """
+    wanted = np.ones(targets.sizes["target"], dtype=bool) if chosen is None else chosen
+    stored = change.sizes["target"]
+    yield from _stored(change, pools_of(posterior) if ratios else None, wanted[:stored])
+    if stored == len(wanted) or not wanted[stored:].any():
+        return
+    found = table(data, posterior, targets)
+    studies = data.sizes["study"]
+    for block, effects in pieces(data, posterior, found.who, seed):
+        places = stored + np.concatenate([block.studies, studies + block.comparisons])
+        if not wanted[places].any():
+            continue
+
+        def source(
+            places: Index = places, block: Block = block, effects: Callable[[Depth], RandomEffects] = effects
+        ) -> TargetDraws:
+            return block_draws(found, block, effects("comparison"), places, ratios)
+
+        yield source
+
+
+def _stored(change: xr.Dataset, pools: tuple[int, int] | None, wanted: np.ndarray) -> Iterator[Source]:
+    effect = node_major(change["effect"], "target", "outcome")
+    names = ("log_delta_mcp", "delta_mcp", "mcp_efficacy_treatment", "mcp_efficacy_control")
+    of_ratio = [node_major(change[name], "target") for name in names] if pools else []
+    for start in range(0, len(effect), TARGETS):
+        here = slice(start, min(start + TARGETS, len(effect)))
+        if not wanted[here].any():
+            continue
+
+        def source(here: slice = here) -> TargetDraws:
+            places = np.arange(here.start, here.stop)
+            if not of_ratio:
+                return TargetDraws(places, effect[here])
+            *others, control = (np.ascontiguousarray(values[here]) for values in of_ratio)
+            return TargetDraws(places, effect[here], _shared(control), *others)
+
+        yield source
+
+
+def _shared(control: Array) -> Ratios:
+    """Return stored ratios with equal neighbours as one row."""
+    first = np.ones(len(control), dtype=bool)
+    first[1:] = [not np.array_equal(a, b) for a, b in zip(control[1:], control[:-1], strict=True)]
+    of = np.cumsum(first) - 1
+    rows = control[first]
+    absent = np.isnan(rows[:, 0]) & np.isnan(rows).all(axis=1)
+    return Ratios(rows, np.where(absent[of], -1, of))

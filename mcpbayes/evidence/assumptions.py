@@ -1,0 +1,248 @@
+"""How much hangs on what the table does not say: refits under other assumptions, shown side by side.
+
+Assumed CVs and correlations among plots are not estimated, since effects say nothing about them: the marginal
+likelihood of a refit is never looked at. What is shown is how far the conclusions move.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.errors import SpecificationError
+from mcpbayes.estimands.classes import classify_effects, coarsening, frequencies
+from mcpbayes.estimands.effects import population_effects
+from mcpbayes.estimands.layout import Array, node_major
+from mcpbayes.estimands.monte_carlo import interval
+from mcpbayes.estimands.pooled import worlds_of
+from mcpbayes.estimands.targets import POPULATION, targets
+from mcpbayes.estimands.tree import group, specification, with_groups
+from mcpbayes.estimands.walk import pools_of
+from mcpbayes.inference.assumed import (
+    imputed_correlations,
+    imputed_dispersions,
+    with_correlation,
+    with_dispersion,
+)
+from mcpbayes.inference.collapsed import sample
+from mcpbayes.inference.completion import complete_posterior
+from mcpbayes.specification.structure import Specification
+
+#: Assumptions by name.
+CVS: Final = "imputed CVs"
+CORRELATION: Final = "correlation of pools among plots"
+
+#: Factors of the imputed CVs, and correlations, that are tried.
+FACTORS: Final = {"x 1/2": 0.5, "x 1": 1.0, "x 2": 2.0}
+CORRELATIONS: Final = (0.0, 0.5, 0.9)
+
+_TAUS: Final = ("tau_study", "tau_comparison")
+_SETTING: Final = ("assumption", "value", "as_analysed", "imputed", "name", "quantity")
+_ESTIMATE: Final = ("mean", "median", "lower", "upper", "interval_kind", "interval_prob", "prob_positive")
+_CLASS: Final = ("scenario", "label", "probability")
+
+
+class Setting(NamedTuple):
+    """One assumption with one value: how many numbers of the table it stands for, and the data that it makes."""
+
+    assumption: str
+    value: str
+    imputed: int
+    as_analysed: bool
+    data: xr.Dataset
+
+
+class Refit(NamedTuple):
+    """Effects of the population targets, (target, K, draw), means of the τ's, (2, K), and how the sampler fared."""
+
+    effect: Array
+    tau: Array
+    pareto_k: float
+    passed: bool
+
+
+def assumptions(result: xr.DataTree) -> pd.DataFrame:
+    """Return what the conclusions would be under other assumptions about what the table does not report.
+
+    Parameters
+    ----------
+    result : DataTree
+        With groups ``data`` and ``posterior``. A group ``assumptions``, as `mcpbayes run` leaves it, spares the refits.
+
+    Returns
+    -------
+    DataFrame
+        One row per assumption, value and target at the levels mean and new. ``imputed`` counts the cells (CVs: arms ×
+        pools; correlations: arms, or rows of contrast data) that the assumption stands for; ``mean, median, lower,
+        upper, prob_positive`` are of ``quantity`` at level mean, ``log_delta_mcp``, or the effect of each outcome where
+        there is no ratio; ``scenario, label, probability`` are of the most probable class at level new;
+        ``tau_study[...]``, ``tau_comparison[...]`` posterior means; ``pareto_k`` and ``passed`` say how the sampler
+        fared. ``as_analysed`` marks the value with which the result itself was made. Empty where nothing was imputed.
+
+    Notes
+    -----
+    CVs × ½, 1, 2 of the arms without SD, with means (bias correction CV²/(2n)) and covariances made anew; ϱ = 0, 0.5,
+    0.9 and the value used, of the arms without a reported one; the rest as it is. Refits are by the collapsed engine
+    with the seed of the result. A correlation that contradicts a reported covariance of a shared control is left out.
+    """
+    spec = specification(result)
+    found = result if words.ASSUMPTIONS in result.children else with_assumptions(result)
+    if words.ASSUMPTIONS not in found.children:
+        return pd.DataFrame(columns=_columns(spec))
+    return _table(found[words.ASSUMPTIONS].to_dataset(), spec)
+
+
+def with_assumptions(result: xr.DataTree) -> xr.DataTree:
+    """Return the result with group ``assumptions``, the refits behind `assumptions`; as it is where nothing is imputed.
+
+    Returns
+    -------
+    DataTree
+        Group ``assumptions``: ``effect(setting, chain, draw, target, outcome)`` of the targets at mean and new,
+        ``tau_study``, ``tau_comparison(setting, outcome)`` means, ``pareto_k``, ``passed``, ``imputed``,
+        ``as_analysed(setting)``; coords ``assumption``, ``value``, ``level``, ``name``.
+    """
+    data, posterior, spec = group(result, words.DATA), group(result, words.POSTERIOR), specification(result)
+    settings = list(_settings(data, spec))
+    if not settings:
+        return result
+    at = json.loads(result[words.DELTA_MCP].attrs["at"]) if words.DELTA_MCP in result.children else {}
+    asked = targets(data, posterior, at)
+    asked = asked.isel(target=np.isin(asked["level"].values, POPULATION))
+    seed = int(result.attrs["seed"])
+    # The result itself is one of them, in general; settings that come to the same data are fitted once.
+    kept: list[xr.Dataset] = []
+    of = []
+    for setting in settings:
+        same = [i for i, one in enumerate(kept) if one.equals(setting.data)]
+        of.append(same[0] if same else len(kept))
+        kept += [] if same else [setting.data]
+    drawn = [(_drawn(result) if one is data else None) or _sampled(one, spec, seed) for one in kept]
+    fits = [_summed_up(*one, asked, seed) for one in drawn]
+    return with_groups(result, {words.ASSUMPTIONS: _dataset(settings, [fits[i] for i in of], asked, spec)})
+
+
+def _settings(data: xr.Dataset, spec: Specification) -> Iterator[Setting]:
+    pooled = "rho_within_worlds" in data.attrs
+    if count := int(imputed_dispersions(data).sum()):
+        for value, factor in FACTORS.items():
+            made = data
+            if factor != 1:
+                made = with_dispersion(data, factor, bias_correction=spec.data.bias_correction)
+            yield Setting(CVS, value, count, factor == 1 and not pooled, made)
+    if count := int(imputed_correlations(data).sum()):
+        used = _used_correlation(data)
+        for rho in sorted({*CORRELATIONS, *([] if pooled or used is None else [used])}):
+            try:
+                made = data if rho == used else with_correlation(data, rho)
+            except SpecificationError:  # the reported covariance of a control excludes this value
+                continue
+            yield Setting(CORRELATION, f"{rho:g}", count, rho == used and not pooled, made)
+
+
+def _used_correlation(data: xr.Dataset) -> float | None:
+    """Return the correlation that stands in for those not reported; None where arms differ."""
+    if data.attrs["family"] != words.ARM_BASED:
+        return float(data.attrs["rho_assumed"])
+    found = np.unique(data["rho_within"].values[imputed_correlations(data)])
+    return float(found[0]) if len(found) == 1 else None
+
+
+def _drawn(result: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset] | None:
+    """Return posterior and sample_stats of the result where a refit would give the same draws."""
+    posterior, stats = (group(result, name) for name in (words.POSTERIOR, words.SAMPLE_STATS))
+    return (posterior, stats) if result.attrs["engine"] == "collapsed" and worlds_of(posterior) == 1 else None
+
+
+def _sampled(data: xr.Dataset, spec: Specification, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
+    sampled, stats = sample(data, spec, seed)
+    return complete_posterior(data, spec, sampled, seed, store=False)[0], stats
+
+
+def _summed_up(posterior: xr.Dataset, stats: xr.Dataset, asked: xr.Dataset, seed: int) -> Refit:
+    effect, _ = population_effects(posterior, asked, seed)
+    tau = np.stack([posterior[name].mean(("chain", "draw")).values for name in _TAUS])
+    return Refit(effect, tau, float(stats.attrs.get("pareto_k", np.nan)), bool(stats.attrs["passed"]))
+
+
+def _dataset(settings: list[Setting], fits: list[Refit], asked: xr.Dataset, spec: Specification) -> xr.Dataset:
+    effect = np.stack([fit.effect for fit in fits])
+    chains = spec.sampling.chains
+    order = ("setting", "target", "outcome", "chain", "draw")
+    names = [f"{setting.assumption}: {setting.value}" for setting in settings]
+    return xr.Dataset(
+        {
+            "effect": xr.Variable(order, effect.reshape(*effect.shape[:-1], chains, -1)).transpose(
+                "setting", "chain", "draw", "target", "outcome"
+            ),
+            **{
+                name: (("setting", "outcome"), np.stack([fit.tau[place] for fit in fits]))
+                for place, name in enumerate(_TAUS)
+            },
+            "pareto_k": ("setting", [fit.pareto_k for fit in fits]),
+            "passed": ("setting", np.array([fit.passed for fit in fits], dtype=int)),
+            "imputed": ("setting", [setting.imputed for setting in settings]),
+            "as_analysed": ("setting", np.array([setting.as_analysed for setting in settings], dtype=int)),
+        },
+        {"setting": names, "outcome": list(spec.data.outcomes)}
+        | {key: ("setting", [getattr(setting, key) for setting in settings]) for key in ("assumption", "value")}
+        | {name: asked.variables[name] for name in ("target", "level", "name")},
+    )
+
+
+def _columns(spec: Specification) -> list[str]:
+    taus = [f"{name}[{outcome}]" for name in _TAUS for outcome in spec.data.outcomes]
+    return [*_SETTING, *_ESTIMATE, *_CLASS, *taus, "pareto_k", "passed"]
+
+
+def _table(refits: xr.Dataset, spec: Specification) -> pd.DataFrame:
+    """Return the table of stored refits, with the intervals and classes of the present specification."""
+    rows: list[dict[str, object]] = []
+    section = spec.summary
+    level, name = (refits[key].values.astype(str) for key in ("level", "name"))
+    for place in range(refits.sizes["setting"]):
+        one = refits.isel(setting=place)
+        theta = node_major(one["effect"], "target", "outcome")
+        common = {key: one[key].item() for key in ("assumption", "value", "imputed")}
+        common |= {"as_analysed": bool(one["as_analysed"]), "passed": bool(one["passed"])}
+        common |= {"pareto_k": float(one["pareto_k"])}
+        for tau in _TAUS:
+            common |= {f"{tau}[{outcome}]": float(one[tau].sel(outcome=outcome)) for outcome in spec.data.outcomes}
+        for target in np.flatnonzero(level == words.MEAN):
+            (new,) = np.flatnonzero((level == words.NEW) & (name == name[target]))
+            for quantity, draws in _quantities(theta[target], refits):
+                lower, upper = interval(draws, section.interval_kind, section.interval_prob)
+                numbers = {"mean": draws.mean(), "median": np.median(draws), "lower": lower, "upper": upper}
+                rows.append(
+                    common
+                    | {key: float(value) for key, value in numbers.items()}
+                    | {"name": name[target], "quantity": quantity, "prob_positive": float((draws > 0).mean())}
+                    | {"interval_kind": section.interval_kind, "interval_prob": section.interval_prob}
+                    | _leading_class(theta[new], refits, spec)
+                )
+    return pd.DataFrame(rows, columns=_columns(spec))
+
+
+def _quantities(theta: Array, refits: xr.Dataset) -> Iterator[tuple[str, Array]]:
+    """Yield what is shown of a target's effects (K, draw): δ, or every effect where there is no ratio."""
+    pools = pools_of(refits)
+    if pools is not None:
+        yield "log_delta_mcp", theta[pools[0]] - theta[pools[1]]
+        return
+    for place, outcome in enumerate(refits["outcome"].values.astype(str)):
+        yield f"effect[{outcome}]", theta[place]
+
+
+def _leading_class(theta: Array, refits: xr.Dataset, spec: Specification) -> dict[str, object]:
+    pools = pools_of(refits)
+    if pools is None:
+        return {"scenario": "", "label": "", "probability": np.nan}
+    codes, labels, place = coarsening(spec.scenarios)
+    found = place[classify_effects(theta[pools[0]], theta[pools[1]], spec.scenarios)]
+    probability = frequencies(found[None], len(codes))[0]
+    best = int(np.argmax(probability))
+    return {"scenario": codes[best], "label": labels[best], "probability": float(probability[best])}

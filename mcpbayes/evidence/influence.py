@@ -1,0 +1,140 @@
+"""Does one study decide? Every study left out in turn: what moves, and how well do the others predict it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.errors import StageError
+from mcpbayes.estimands.layout import Array
+from mcpbayes.estimands.targets import POPULATION, targets
+from mcpbayes.estimands.tree import group, specification, with_groups
+from mcpbayes.evidence.left_out import OF_REFIT, Values, fit_worlds, numbers, numbers_without
+from mcpbayes.inference.refits import weights_without
+from mcpbayes.workers import in_threads
+
+#: Studies whose weights are in memory at once.
+_AT_ONCE: Final = 256
+
+#: Quantities and their units; ``effect`` has the dim outcome besides.
+_UNITS: Final = {"effect": "log response ratio", "log_delta_mcp": "log ratio", "delta_mcp": "fraction"}
+
+
+def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | None = None) -> xr.DataTree:
+    """Add what every study does to the answer: estimates without it, and how well the others predict it.
+
+    Parameters
+    ----------
+    result : DataTree
+        With groups ``data``, ``posterior`` and ``delta_mcp``.
+    report : callable, optional
+        Receives one-line progress messages.
+
+    Returns
+    -------
+    DataTree
+        New, with group ``influence`` (dims left_out, target, outcome); targets are those of the levels mean and new.
+
+        * ``effect_*``, ``log_delta_mcp_*``, ``delta_mcp_*`` without the study: ``mean``, ``sd``, ``lower``, ``upper``;
+          ``prob_positive`` is P(δ > 0). The ratio is there where both pools are, ``delta_mcp`` NaN without r₀.
+        * ``leading_class`` with ``leading_probability``, and ``claim``: the class or coarser statement that the
+          headline would name, empty where it would abstain.
+        * Each of these with ``all_`` before it: in the result itself.
+        * ``shift`` of δ and ``effect_shift``: difference of the means in posterior standard deviations of the result.
+        * ``elpd`` and its error ``elpd_mcse``; ``n_comparisons``; ``passed``, ``pareto_k``, ``efficiency``,
+          ``attempt`` of the refit, and ``reason``, why it cannot be relied on, or why its numbers are NaN.
+        * ``unseen(left_out, target)``: the kind of treatment is in no other study, so without this one its effect is
+          what the prior and the other kinds say.
+
+    Raises
+    ------
+    StageError
+        A group is missing, or there is one study only.
+    SpecificationError
+        A prior is not one that the collapsed engine takes.
+
+    Notes
+    -----
+    Every posterior without a study is sampled by the collapsed engine, whichever sampled the result (see
+    `inference.refits`); the design keeps the centring and scaling of the whole table. elpd_s = ln mean_d p(c_s | φ_d,
+    y₋s) with φ_d from the posterior without the study, c_s its within-control contrasts, coefficients, kinds and
+    effects integrated out; r₀ is averaged over the remaining controls. Random numbers beyond the chains are those of
+    the result, so that differences are less noisy than each estimate.
+    """
+    data, posterior, change = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.DELTA_MCP))
+    names = data["study"].values.astype(str).tolist()
+    if len(names) < 2:
+        raise StageError(f"There is one study only ({names[0]}): no posterior is left when it is left out.")
+    model, at = specification(result), json.loads(change.attrs["at"])
+    population = np.isin(change["level"].values, POPULATION)
+    asked = targets(data, posterior, at).isel(target=slice(int(population.sum())))
+    every = numbers([change.isel(target=population)], model)
+    if report is not None:
+        report(f"leaving out each of {len(names)} studies")
+    worlds = fit_worlds(result, data, model)
+    template = {name: np.full_like(values, "" if values.dtype == object else np.nan) for name, values in every.items()}
+    rows: list[Values] = []
+    for start in range(0, len(names), _AT_ONCE):
+        studies = range(start, min(start + _AT_ONCE, len(names)))
+        weights = [dict(zip(studies, weights_without(world.whole, studies), strict=True)) for world in worlds]
+
+        def one(study: int, weights: Sequence[Mapping[int, Array]] = weights) -> Values:
+            return numbers_without(worlds, names[study], study, [each[study] for each in weights], at, template)
+
+        rows.extend(in_threads(one, studies))
+    columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    columns["unseen"] = _unseen(data, asked, names)
+    columns["n_comparisons"] = np.array([int((data["study_of_comparison"].values == name).sum()) for name in names])
+    dataset = _dataset(columns, every, asked, posterior, names)
+    section = model.summary
+    dataset.attrs = {
+        "interval_kind": section.interval_kind,
+        "interval_prob": section.interval_prob,
+        "decide_at": model.scenarios.decide_at,
+        "chains": model.sampling.chains,
+        "draws": model.sampling.draws,
+    }
+    return with_groups(result, {words.INFLUENCE: dataset})
+
+
+def _unseen(data: xr.Dataset, asked: xr.Dataset, names: list[str]) -> np.ndarray:
+    """Return whether a target is of one kind that occurs in no other study, (study, target)."""
+    kinds, weight = asked["kind"].values.astype(str).tolist(), asked["kind_weight"].values
+    of_comparison, study = (data[f"{what}_of_comparison"].values.astype(str) for what in ("kind", "study"))
+    homes = [set(study[of_comparison == kind]) for kind in kinds]
+    lost = np.array([[home == {name} for home in homes] for name in names], dtype=bool)
+    return np.asarray((lost[:, None, :] & (weight == 1.0)[None]).any(axis=-1))
+
+
+def _dataset(columns: Values, every: Values, asked: xr.Dataset, posterior: xr.Dataset, names: list[str]) -> xr.Dataset:
+    """Label the numbers, and add the shifts."""
+    for quantity, name in (("log_delta_mcp", "shift"), ("effect", "effect_shift")):
+        if f"{quantity}_mean" in every:
+            sd, moved = every[f"{quantity}_sd"], columns[f"{quantity}_mean"] - every[f"{quantity}_mean"]
+            columns[name] = np.divide(moved, sd, out=np.full(moved.shape, np.nan), where=(sd > 0) & (moved == moved))
+    variables: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, str]]] = {}
+    for name, values in columns.items():
+        dims = ("left_out", "target", "outcome")[: values.ndim]
+        variables[name] = (dims, _netcdf(values), _unit(name))
+    for name, values in every.items():
+        variables[f"all_{name}"] = (("target", "outcome")[: values.ndim], _netcdf(values), _unit(name))
+    coords = {name: asked[name].variable for name in ("target", "level", "name")}
+    return xr.Dataset(variables, {"left_out": names, "outcome": posterior["outcome"].values} | coords)
+
+
+def _netcdf(values: np.ndarray) -> np.ndarray:
+    """Return values of a type that a netCDF file keeps."""
+    return values.astype(str) if values.dtype == object else values.astype(np.int8) if values.dtype == bool else values
+
+
+def _unit(name: str) -> dict[str, str]:
+    quantity = next((quantity for quantity in _UNITS if name.startswith(f"{quantity}_")), None)
+    if name.endswith("shift"):
+        return {"units": "posterior standard deviations"}
+    if quantity is not None:
+        return {"units": _UNITS[quantity]}
+    found = "probability" if name.startswith(("prob", "leading_p")) else OF_REFIT.get(name, "")
+    return {"units": found} if found else {}

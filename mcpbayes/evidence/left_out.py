@@ -1,0 +1,207 @@
+"""The table without one study: its data, its posterior, and everything that is said of both, per world of a result."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.errors import SpecificationError
+from mcpbayes.estimands.change import delta_mcp
+from mcpbayes.estimands.claims import union_claims
+from mcpbayes.estimands.classes import CLASS_TABLE, coarsening, frequencies, tolerances
+from mcpbayes.estimands.layout import Array, node_major
+from mcpbayes.estimands.monte_carlo import interval, mcse_mean
+from mcpbayes.estimands.scenarios import class_codes
+from mcpbayes.estimands.tree import group
+from mcpbayes.estimands.walk import pools_of
+from mcpbayes.inference.assumed import with_correlation
+from mcpbayes.inference.collapsed import levels_on
+from mcpbayes.inference.completion import complete_posterior
+from mcpbayes.inference.estimable import require_estimable
+from mcpbayes.inference.refits import Refit, Whole, fit_whole, refit
+from mcpbayes.inference.tree import build_hierarchy
+from mcpbayes.specification.loading import to_toml
+from mcpbayes.specification.prior_rules import WITHIN
+from mcpbayes.specification.structure import Scheme, Specification
+from mcpbayes.streams import generator
+
+#: What is said of a refit that cannot be relied on.
+NOT_COVERED: Final = "the proposals did not cover the posterior without this study"
+
+#: Summaries of a quantity.
+SUMMARIES: Final = ("mean", "sd", "lower", "upper")
+
+#: What holds for a refit as a whole.
+OF_REFIT: Final = {
+    "elpd": "nats",
+    "elpd_mcse": "nats",
+    "passed": "",
+    "pareto_k": "1",
+    "efficiency": "fraction",
+    "attempt": "",
+    "reason": "",
+}
+
+Values = dict[str, np.ndarray]
+
+
+def log_predictive_density(values: np.ndarray) -> tuple[float, float]:
+    """Return ln of the mean of exp(values) and its Monte-Carlo standard error.
+
+    Parameters
+    ----------
+    values : ndarray, shape (world, chain, draw)
+        ln p(c_s | φ_d, y₋s); several worlds count the same.
+
+    Returns
+    -------
+    elpd, mcse : float
+
+    Notes
+    -----
+    The error is that of the mean, √(Σ mcse²)/M over M worlds, divided by the mean (delta method).
+    """
+    top = values.max()
+    p = np.exp(values - top)
+    error = np.sqrt(np.sum(mcse_mean(p) ** 2)) / len(p)
+    return float(top + np.log(p.mean())), float(error / p.mean())
+
+
+def without_study(data: xr.Dataset, study: str) -> xr.Dataset:
+    """Return the group ``data`` without one study: all but its rows, the scale of the moderators included, stays.
+
+    Parameters
+    ----------
+    data : Dataset
+        From `mcpbayes.prepare`.
+    study : str
+    """
+    control = data["study_of_control"].values != study
+    keep = {
+        "study": data["study"].values != study,
+        "control": control,
+        "site": np.isin(data["site"].values.astype(object), data["site_of_control"].values[control].astype(object)),
+        "comparison": data["study_of_comparison"].values != study,
+    }
+    if "arm" in data.dims:
+        names = data["control"].values[control].astype(object)
+        keep["arm"] = np.isin(data["control_of_arm"].values.astype(object), names)
+    return data.isel({dim: np.flatnonzero(chosen) for dim, chosen in keep.items()})
+
+
+class World(NamedTuple):
+    """Data of one world and the fit to all its studies; a result that is not pooled over worlds is a single one."""
+
+    data: xr.Dataset
+    whole: Whole
+
+
+def fit_worlds(result: xr.DataTree, data: xr.Dataset, model: Specification) -> list[World]:
+    """Return the worlds of a result, each fitted with the seed that it had."""
+    seed, values = int(result.attrs["seed"]), json.loads(result.attrs.get("worlds_values", "[]"))
+    if values and result.attrs["worlds_of"] != WITHIN:
+        raise SpecificationError(
+            f"studies cannot be left out of a result pooled over worlds of {result.attrs['worlds_of']}"
+        )
+    parts = [
+        (with_correlation(data, value), int(generator(seed, "worlds", i).integers(2**31)))
+        for i, value in enumerate(values)
+    ] or [(data, seed)]
+    coefficients = data["coefficient"].values.astype(str).tolist()
+    return [
+        World(part, fit_whole(build_hierarchy(part), model, coefficients, levels_on(part), own)) for part, own in parts
+    ]
+
+
+def numbers_without(
+    worlds: Sequence[World],
+    name: str,
+    study: int,
+    log_weights: Sequence[Array],
+    at: Mapping[str, list[object]],
+    template: Values,
+) -> Values:
+    """Return all numbers of one refit; NaN with the reason where the other studies do not determine the model."""
+    refits, changes = [], []
+    for world, log_weight in zip(worlds, log_weights, strict=True):
+        rest, whole = without_study(world.data, name), world.whole
+        try:
+            require_estimable(rest, whole.model, build_hierarchy(rest))
+        except SpecificationError as problem:
+            return template | _judged([], f"without this study: {problem}")
+        found = refit(whole, study, log_weight)
+        completed, _ = complete_posterior(rest, whole.model, found.posterior, whole.seed, store=False)
+        tree = xr.DataTree.from_dict({words.DATA: rest, words.POSTERIOR: completed})
+        tree.attrs = {"seed": whole.seed, "specification": to_toml(whole.model)}
+        refits.append(found)
+        changes.append(group(delta_mcp(tree, at), words.DELTA_MCP))
+    passed = all(found.passed for found in refits)
+    return numbers(changes, worlds[0].whole.model) | _judged(refits, "" if passed else NOT_COVERED)
+
+
+def _judged(refits: Sequence[Refit], reason: str) -> Values:
+    """Return the density of the study, the diagnostics of its refit (the worst world's), and what is wrong with it."""
+    made: dict[str, float] = dict.fromkeys(OF_REFIT, float("nan")) | {"passed": 0, "attempt": -1}
+    if refits:
+        elpd, mcse = log_predictive_density(np.stack([found.log_predictive for found in refits]))
+        made = {
+            "elpd": elpd,
+            "elpd_mcse": mcse,
+            "passed": int(all(found.passed for found in refits)),
+            "pareto_k": max(found.pareto_k for found in refits),
+            "efficiency": min(found.efficiency for found in refits),
+            "attempt": max(found.attempt for found in refits),
+        }
+    return {name: np.asarray(value) for name, value in made.items()} | {"reason": np.asarray(reason, dtype=object)}
+
+
+class _Said(NamedTuple):
+    """Leading class, its probability, and what a headline would name ("" where it would abstain)."""
+
+    code: str
+    probability: float
+    claim: str
+
+
+def numbers(changes: Sequence[xr.Dataset], model: Specification) -> Values:
+    """Return the summaries of groups ``delta_mcp``, one per world, whose targets are those of the levels mean and new.
+
+    The draws of all worlds count the same.
+    """
+
+    def draws_of(name: str, *dims: str) -> Array:
+        return np.concatenate([node_major(change[name], "target", *dims) for change in changes], axis=-1)
+
+    effect = draws_of("effect", "outcome")
+    quantities, pools = {"effect": effect}, pools_of(changes[0])
+    if pools is not None:
+        quantities |= {name: draws_of(name) for name in ("log_delta_mcp", "delta_mcp")}
+    section = model.summary
+    out: Values = {}
+    for name, draws in quantities.items():
+        low, high = interval(draws, section.interval_kind, section.interval_prob)
+        summaries = (draws.mean(axis=-1), draws.std(axis=-1, ddof=1), low, high)
+        out |= {f"{name}_{what}": values for what, values in zip(SUMMARIES, summaries, strict=True)}
+    if pools is not None:
+        out["prob_positive"] = np.mean(quantities["log_delta_mcp"] > 0, axis=-1)
+        said = [_said(effect[i, pools[0]], effect[i, pools[1]], model.scenarios) for i in range(len(effect))]
+        out["leading_class"] = np.array([one.code for one in said], dtype=object)
+        out["leading_probability"] = np.array([one.probability for one in said])
+        out["claim"] = np.array([one.claim for one in said], dtype=object)
+    return out
+
+
+def _said(theta_n: Array, theta_c: Array, scheme: Scheme) -> _Said:
+    """Count the classes of one target and say what its headline would name, as `decision.decide` does."""
+    codes, _, place = coarsening(scheme)
+    found = class_codes(theta_n, theta_c, tolerances(scheme), place[CLASS_TABLE.ravel()].astype(np.int8))
+    probability = frequencies(found[None], len(codes))[0]
+    best = int(np.argmax(probability))
+    claim = codes[best]
+    if probability[best] < scheme.decide_at:
+        unions = union_claims(theta_n, theta_c, scheme)
+        claim = next((union.code for union in unions if union.probability >= scheme.decide_at), "")
+    return _Said(codes[best], float(probability[best]), claim)

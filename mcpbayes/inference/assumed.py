@@ -1,0 +1,131 @@
+"""The same data under other assumptions: what the table did not report is replaced, what it reported stays."""
+
+import json
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from mcpbayes.errors import SpecificationError
+from mcpbayes.measurement import effect_sizes
+from mcpbayes.tables import shared_variance as shared
+from mcpbayes.vocabulary import ARM_BASED, IMPUTED
+
+Flags = NDArray[np.bool_]
+
+
+def imputed_correlations(data: xr.Dataset) -> Flags:
+    """Return of which arms (contrast-based: comparisons) the correlation of the pools is assumed; none with one pool.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        Group ``data``.
+    """
+    if "source_rho" not in data:
+        return np.zeros(0, dtype=bool)
+    return np.asarray(data["source_rho"].values.astype(str) == IMPUTED)
+
+
+def imputed_dispersions(data: xr.Dataset) -> Flags:
+    """Return which CVs (arm, outcome) are assumed; none with contrast data, which bring their variances."""
+    if "source_sd" not in data:
+        return np.zeros((0, 0), dtype=bool)
+    return np.asarray(data["source_sd"].transpose("arm", "outcome").values.astype(str) == IMPUTED)
+
+
+def with_dispersion(data: xr.Dataset, factor: float, *, bias_correction: bool) -> xr.Dataset:
+    """Return arm-based data with assumed CVs multiplied.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+    factor : float
+    bias_correction : bool
+        Whether the log means hold CV²/(2n): it follows the CVs.
+    """
+    flags = imputed_dispersions(data)
+    cv, n = (data[name].transpose("arm", "outcome").values for name in ("cv", "n"))
+    cv = np.where(flags, factor * cv, cv)
+    mean = data["mean"].transpose("arm", "outcome").values
+    log_mean = effect_sizes.log_mean(mean, cv, n, bias_correction=bias_correction)
+    before = data["log_mean"].transpose("arm", "outcome").values
+    changed = {
+        "cv": (("arm", "outcome"), cv),
+        "log_mean": (("arm", "outcome"), np.where(flags, log_mean, before)),
+    }
+    return _with_covariance(data.assign(changed), flags.any(axis=1))
+
+
+def with_correlation(data: xr.Dataset, rho: float) -> xr.Dataset:
+    """Return data with assumed correlations of the pools replaced.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+    rho : float
+        In (−1, 1).
+
+    Raises
+    ------
+    SpecificationError
+        Contrast data in which other rows or the control report what does not go together with this correlation.
+
+    Notes
+    -----
+    Arm-based: c = ϱ CVᵢ CVⱼ / max(nᵢ, nⱼ) of the arm. Contrast-based: c = ϱ √(vᵢ vⱼ) of the row, and what rows of one
+    control are assumed to share follows their covariances as it did when the table was read.
+    """
+    flags = imputed_correlations(data)
+    if data.attrs["family"] != ARM_BASED:
+        return _contrasts_with_correlation(data, flags, rho)
+    values = np.where(flags, rho, data["rho_within"].values)
+    return _with_covariance(data.assign(rho_within=("arm", values)), flags)
+
+
+def _with_covariance(data: xr.Dataset, arms: Flags) -> xr.Dataset:
+    """Return arm-based data with the sampling covariances of some arms made anew from CVs, n and ϱ."""
+    order = ("arm", "outcome", "outcome_bis")
+    cv, n = (data[name].transpose(*order[:2]).values for name in ("cv", "n"))
+    made = effect_sizes.sampling_covariance(cv, n, data["rho_within"].values)
+    before = data["sampling_covariance"].transpose(*order).values
+    return data.assign(sampling_covariance=(order, np.where(arms[:, None, None], made, before)))
+
+
+def _contrasts_with_correlation(data: xr.Dataset, rows: Flags, rho: float) -> xr.Dataset:
+    order = ("comparison", "outcome", "outcome_bis")
+    before = data["sampling_covariance"].transpose(*order).values
+    sd = np.sqrt(np.einsum("ikk->ik", before))
+    off = ~np.eye(before.shape[-1], dtype=bool)
+    after = np.where(rows[:, None, None] & off, rho * sd[:, :, None] * sd[:, None, :], before)
+    control = list(data["control"].values)
+    group = np.array([control.index(name) for name in data["control_of_comparison"].values], dtype=np.intp)
+    given = data["control_covariance"].transpose("control", *order[1:]).values
+    common = _control_covariance(given, before, after, group)
+    if (shared.smallest_eigenvalue(after - common[group], sd**2) < -shared.TOLERANCE).any():
+        raise SpecificationError(
+            f"a correlation of {rho:.2g} does not go together with the variances and correlations that rows of one "
+            "control report; give the covariance of those rows, or a narrower prior",
+            "priors.rho_within",
+        )
+    changed = {"sampling_covariance": (order, after), "control_covariance": (("control", *order[1:]), common)}
+    return data.assign(changed).assign_attrs(rho_assumed=rho)
+
+
+def _control_covariance(
+    given: NDArray[np.float64], before: NDArray[np.float64], after: NDArray[np.float64], group: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return V_0g for new covariances of the rows: assumed ones anew, reported correlations as they are."""
+    guess, anew = (shared.assumed_control_covariance(values, group) for values in (before, after))
+    old, new = (shared.nearest_zero(shared.correlations(values), group) for values in (before, after))
+    sd = np.sqrt(np.einsum("gkk->gk", given))
+    product = sd[:, :, None] * sd[:, None, :]
+    partly = np.isclose(given, old * product, rtol=1e-9, atol=0.0).all(axis=(1, 2))
+    wholly = np.isclose(given, guess, rtol=1e-9, atol=0.0).all(axis=(1, 2))
+    rescaled = np.where(partly[:, None, None], new * product, given)
+    return np.asarray(np.where(wholly[:, None, None], anew, rescaled))
+
+
+def note_worlds(data: xr.Dataset, values: list[float]) -> xr.Dataset:
+    """Return data that say over which correlations a result is pooled: attr ``rho_within_worlds``, JSON."""
+    return data.assign_attrs(rho_within_worlds=json.dumps(values))

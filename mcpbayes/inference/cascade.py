@@ -1,0 +1,259 @@
+"""From simple to thorough proposals until one covers the posterior: the attempts of the collapsed engine."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from mcpbayes.estimands.monte_carlo import convergence
+from mcpbayes.inference.coordinates import System
+from mcpbayes.inference.importance import Chains, efficiency, metropolis, normalised, pareto_k
+from mcpbayes.inference.mixtures import Mixture, defended, draw, learn, log_density, moments, single, spread_out
+from mcpbayes.inference.mode import LogDensity, Mode, find_modes
+from mcpbayes.inference.small_matrices import Array
+from mcpbayes.inference.tempering import temper
+
+#: Proposals of which the final chains are made; adaptation is over when they are drawn.
+PROPOSALS: Final = 16_000
+
+#: What the final weights must satisfy, and the chains made of them.
+MOST_PARETO_K: Final = 0.7
+LEAST_EFFICIENCY: Final = 0.3
+MOST_R_HAT: Final = 1.01
+LEAST_ESS: Final = 400
+
+#: Up to this many coordinates the short attempts suffice; more need larger rounds.
+_FEW: Final = 7
+
+#: Proposals that a chain meets between two states that are kept, at least.
+_THINNING: Final = 4
+
+#: Rounds with one component, before the points are good enough to tell several apart.
+_SINGLE: Final = 2
+
+_T, _MIXTURE_T = 5.0, 8.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way of making a proposal: coordinate system, components, and rounds of adaptation of a size each.
+
+    The first proposal is fitted to the modes, or, where ``particles`` are asked for, to these from tempering.
+    """
+
+    system: System
+    components: int
+    rounds: int
+    size: int
+    particles: int = 0
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """The final proposals of the attempt that was taken.
+
+    Parameters
+    ----------
+    z : array (draw, d)
+    log_weight : array (draw,)
+    path : Chains
+        Independence Metropolis chains of these proposals.
+    system : {"quantile", "polar"}
+    attempt : int
+        Counted from 1.
+    pareto_k, efficiency : float
+        k̂ and ESS/N of the final weights.
+    passed : bool
+        Whether weights and chains are good enough.
+    """
+
+    z: Array
+    log_weight: Array
+    path: Chains
+    system: System
+    attempt: int
+    pareto_k: float
+    efficiency: float
+    passed: bool
+
+
+def attempts(d: int) -> tuple[Attempt, ...]:
+    """Return the attempts for d coordinates, in the order in which they are made."""
+    if d <= _FEW:
+        return (
+            Attempt("quantile", 4, 4, 1500),
+            Attempt("polar", 4, 4, 1500),
+            Attempt("polar", 8, 3, 2000, particles=2000),
+            Attempt("polar", 16, 6, 6000, particles=3000),
+            Attempt("quantile", 16, 6, 8000, particles=6000),
+        )
+    return (
+        Attempt("quantile", 4, 5, 3000),
+        Attempt("polar", 4, 5, 3000),
+        Attempt("quantile", 16, 6, 8000),
+        Attempt("polar", 24, 6, 12_000, particles=3000),
+        Attempt("quantile", 32, 6, 16_000, particles=6000),
+    )
+
+
+def explore(
+    density: Callable[[System], LogDensity],
+    judged: Callable[[Array, System], Array],
+    d: int,
+    rng: np.random.Generator,
+    *,
+    chains: int = 4,
+    draws: int = 1000,
+) -> Proposals:
+    """Return proposals and chains of the first attempt that passes, or of the best one.
+
+    Parameters
+    ----------
+    density : callable
+        Gives ln p(z, y) as a function of points (draw, d) in a coordinate system, prior N(0, I) included.
+    judged : callable
+        Gives the parameters (row, draw) whose chains are judged, from points (draw, d) and their coordinate system.
+    d : int
+        Number of coordinates.
+    rng : numpy.random.Generator
+    chains, draws : int
+        Chains, and draws kept per chain.
+
+    Notes
+    -----
+    The proposal is frozen before the final proposals are drawn, and these alone decide. That later attempts are made
+    only where earlier ones failed is a mild selection, so the number of the attempt is reported.
+    """
+    size = max(PROPOSALS, _THINNING * chains * draws)
+    modes: dict[System, list[Mode]] = {}
+    best: Proposals | None = None
+    for number, attempt in enumerate(attempts(d), start=1):
+        target = density(attempt.system)
+        if attempt.system not in modes and not attempt.particles:
+            modes[attempt.system] = find_modes(target, rng.standard_normal((512 if d > _FEW else 256, d)))
+        mixture = _adapt(attempt, target, modes.get(attempt.system, []), d, rng)
+        if mixture is None:
+            continue
+        z, log_weight = _weigh(mixture, target, size, rng)
+        found = assess(z, log_weight, attempt.system, number, judged, rng, chains=chains, draws=draws)
+        if found.passed:
+            return found
+        if best is None or found.efficiency > best.efficiency:
+            best = found
+    if best is None:
+        raise ValueError("no attempt gave a proposal")  # the last one always does
+    return best
+
+
+def assess(
+    z: Array,
+    log_weight: Array,
+    system: System,
+    attempt: int,
+    judged: Callable[[Array, System], Array],
+    rng: np.random.Generator,
+    *,
+    chains: int = 4,
+    draws: int = 1000,
+) -> Proposals:
+    """Make chains of weighted proposals and judge both.
+
+    Parameters
+    ----------
+    z : array (draw, d)
+    log_weight : array (draw,)
+    system : {"quantile", "polar"}
+    attempt : int
+        Number of the attempt that made them.
+    judged, rng, chains, draws
+        As in `explore`.
+    """
+    path = metropolis(log_weight, chains, draws, rng)
+    k, share = pareto_k(log_weight), efficiency(log_weight)
+    passed = k < MOST_PARETO_K and share > LEAST_EFFICIENCY
+    passed = passed and chains_mix(judged(z[path.place.ravel()], system).reshape(-1, chains, draws))
+    return Proposals(z, log_weight, path, system, attempt, k, share, passed)
+
+
+def _adapt(
+    attempt: Attempt, target: LogDensity, modes: list[Mode], d: int, rng: np.random.Generator
+) -> Mixture | None:
+    """Return the proposal of an attempt; None where its last round is so poor that final draws would be wasted.
+
+    Notes
+    -----
+    Every round learns from the points of all rounds, weighted against the mixture of all proposals that they came
+    from (Cornuet, Marin, Mira & Robert 2012, doi:10.1111/j.1467-9469.2011.00756.x): a poor early proposal then leaves
+    no huge weights behind.
+    """
+    if attempt.particles:
+        mixture = _from_particles(attempt, temper(target, d, rng, attempt.particles), rng)
+    else:
+        mixture = around(modes)
+    used: list[Mixture] = []
+    z, value = np.empty((0, d)), np.empty(0)
+    proposed = np.empty(0)  # ln Σ q over the rounds so far
+    last = 0.0
+    for number in range(attempt.rounds):
+        new = draw(mixture, rng, attempt.size)
+        new_value, own = target(new), log_density(mixture, new)
+        last = efficiency(new_value - own)
+        proposed = np.logaddexp(proposed, log_density(mixture, z)) if used else proposed
+        before = [log_density(earlier, new) for earlier in used]
+        proposed = np.concatenate([proposed, np.logaddexp.reduce([own, *before], axis=0)])
+        z, value = np.concatenate([z, new]), np.concatenate([value, new_value])
+        used.append(mixture)
+        components = attempt.components if attempt.particles or number >= _SINGLE else len(mixture.weight)
+        mixture = _learn(components, mixture, z, _truncated(value - proposed), rng)
+    if last < 0.5 * LEAST_EFFICIENCY and not attempt.particles:
+        return None
+    return defended(mixture)
+
+
+def _learn(components: int, mixture: Mixture, z: Array, weight: Array, rng: np.random.Generator) -> Mixture:
+    """Return the mixture adapted to weighted points."""
+    if components == 1:
+        mean, covariance = moments(z, weight)
+        return single(mean, covariance + 1e-6 * np.eye(len(mean)), _T)
+    if len(mixture.weight) < components:
+        mixture = spread_out(z, weight, components, _MIXTURE_T, rng)
+    return learn(mixture, z, weight)
+
+
+def _from_particles(attempt: Attempt, z: Array, rng: np.random.Generator) -> Mixture:
+    """Return a mixture fitted to unweighted particles."""
+    weight = np.full(len(z), 1 / len(z))
+    return learn(spread_out(z, weight, attempt.components, _MIXTURE_T, rng), z, weight)
+
+
+def around(modes: list[Mode]) -> Mixture:
+    """Return t distributions at the modes, weighted by the mass of the normal distributions that fit there."""
+    parts = [single(mode.place, mode.covariance, _T) for mode in modes]
+    mass = np.array([mode.value + 0.5 * np.linalg.slogdet(mode.covariance)[1] for mode in modes])
+    return Mixture(
+        normalised(mass),
+        np.concatenate([part.centre for part in parts]),
+        np.concatenate([part.factor for part in parts]),
+        np.concatenate([part.df for part in parts]),
+    )
+
+
+def _weigh(mixture: Mixture, target: LogDensity, size: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    z = draw(mixture, rng, size)
+    return z, target(z) - log_density(mixture, z)
+
+
+def _truncated(log_weight: Array) -> Array:
+    """Return normalised weights of which none is above √N times the mean: less noise while a proposal learns."""
+    weight = normalised(log_weight)
+    weight = np.minimum(weight, 1 / np.sqrt(len(weight)))
+    return np.asarray(weight / weight.sum())
+
+
+def chains_mix(draws: Array) -> bool:
+    """Return whether R-hat and effective sample sizes of all rows (row, chain, draw) are within their limits."""
+    found = convergence(draws)
+    # Rows that cannot move (a fixed parameter) have none; with one chain there is no R-hat.
+    scale, ess = found["r_hat"], np.minimum(found["ess_bulk"], found["ess_tail"])
+    return not bool((scale >= MOST_R_HAT).any() or (ess < LEAST_ESS).any())

@@ -1,0 +1,143 @@
+"""The engine ``collapsed``: draws of the variance parameters by weighted proposals, nothing compiled, no gradients.
+
+Given standard deviations and correlations everything else is Gaussian and integrated out exactly, so the posterior has
+six dimensions in the standard model. A proposal distribution is fitted to it on the prior's quantile scale, frozen, and
+turned into independence Metropolis chains; coefficients and effects are then drawn from their exact conditional
+(`back_sampling`). Nothing here needs PyMC.
+"""
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from mcpbayes.inference.cascade import attempts, explore
+from mcpbayes.inference.coordinates import Coordinates, System, coordinates, covariances, parameters
+from mcpbayes.inference.mode import LogDensity
+from mcpbayes.inference.root import coefficient_prior, log_marginal
+from mcpbayes.inference.small_matrices import Array
+from mcpbayes.inference.tree import Hierarchy, build_hierarchy
+from mcpbayes.specification.structure import Specification
+from mcpbayes.streams import generator
+from mcpbayes.vocabulary import pair_name
+
+_LOG_2PI: Final = float(np.log(2 * np.pi))
+
+
+def levels_on(data: xr.Dataset) -> tuple[str, ...]:
+    """Return the levels that have variance parameters of their own."""
+    on = [level for level in ("site", "kind") if data.attrs[f"level_{level}"] == "on"]
+    return ("study", *on, "comparison")
+
+
+def log_posterior(
+    tree: Hierarchy, model: Specification, names: list[str], coords: Coordinates
+) -> Callable[[System], LogDensity]:
+    """Return ln p(z, y) for each coordinate system; coefficients, kinds and all effects integrated out.
+
+    Parameters
+    ----------
+    tree : Hierarchy
+    model : Specification
+    names : list of str
+        Coefficients.
+    coords : Coordinates
+    """
+    prior = coefficient_prior(model, names)
+
+    def in_system(system: System) -> LogDensity:
+        def density(z: Array) -> Array:
+            found, kind_factor = covariances(parameters(coords, z, system))
+            with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+                likelihood = log_marginal(tree, found, prior, kind_factor)
+            # Where rounding destroys a determinant the density is far in a tail: no weight.
+            likelihood = np.where(np.isfinite(likelihood), likelihood, -np.inf)
+            return np.asarray(likelihood - 0.5 * np.sum(z**2, axis=1) - 0.5 * z.shape[1] * _LOG_2PI)
+
+        return density
+
+    return in_system
+
+
+def judged_parameters(coords: Coordinates) -> Callable[[Array, System], Array]:
+    """Return the function that reads standard deviations and correlations, (row, draw), from points (draw, d)."""
+    return lambda z, system: np.concatenate([values.T for values in parameters(coords, z, system).values()])
+
+
+def sample(data: xr.Dataset, model: Specification, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
+    """Draw standard deviations and correlations of all levels.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        From `mcpbayes.prepare`.
+    model : Specification
+    seed : int
+
+    Returns
+    -------
+    posterior : xarray.Dataset
+        Dims chain, draw; tau_* and rho_* of the levels that are on.
+    sample_stats : xarray.Dataset
+        ``log_weight(chain, draw)``, ``accepted(chain, draw)``; attrs ``pareto_k``, ``efficiency`` (ESS/N of the final
+        proposals), ``attempt`` (1: the first way of fitting the proposal sufficed), ``attempts`` (how many there are),
+        ``proposals``.
+
+    Notes
+    -----
+    Attr ``passed`` of ``sample_stats`` is 0 where no attempt covered the posterior (k̂ or ESS/N of the final proposals,
+    R-hat or ESS of the chains beyond its limit); the draws are then those of the best attempt.
+    """
+    tree = build_hierarchy(data)
+    names = [str(name) for name in data["coefficient"].values]
+    coords = coordinates(model, levels_on(data))
+    rng = generator(seed, "proposals")
+    chains, draws = model.sampling.chains, model.sampling.draws
+    if coords.dimension == 0:
+        constant = np.zeros((chains * draws, 0))
+        return labelled(coords, constant, "quantile", chains, draws), _constant_stats(chains, draws)
+    found = explore(
+        log_posterior(tree, model, names, coords),
+        judged_parameters(coords),
+        coords.dimension,
+        rng,
+        chains=chains,
+        draws=draws,
+    )
+    path = found.path
+    stats = xr.Dataset(
+        {
+            "log_weight": (("chain", "draw"), found.log_weight[path.place]),
+            "accepted": (("chain", "draw"), path.accepted),
+        },
+        {"chain": np.arange(chains), "draw": np.arange(draws)},
+        {
+            "pareto_k": found.pareto_k,
+            "efficiency": found.efficiency,
+            "attempt": found.attempt,
+            "attempts": len(attempts(coords.dimension)),
+            "proposals": len(found.z),
+            "passed": int(found.passed),
+        },
+    )
+    return labelled(coords, found.z[path.place.ravel()], found.system, chains, draws), stats
+
+
+def _constant_stats(chains: int, draws: int) -> xr.Dataset:
+    """Return the statistics of a model whose standard deviations and correlations are all fixed."""
+    lead = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    return xr.Dataset({"accepted": (tuple(lead), np.ones((chains, draws)))}, lead, {"passed": 1})
+
+
+def labelled(coords: Coordinates, z: Array, system: System, chains: int, draws: int) -> xr.Dataset:
+    """Return the parameters of points (chain × draw, d) with their names, as group ``posterior`` holds them."""
+    outcomes = list(coords.outcomes)
+    pairs = [pair_name(outcomes, i, j) for i, j in combinations(range(len(outcomes)), 2)]
+    variables = {}
+    for name, values in parameters(coords, z, system).items():
+        last = "outcome" if name.startswith("tau_") else "pair"
+        variables[name] = (("chain", "draw", last), values.reshape(chains, draws, -1))
+    labels = {"chain": np.arange(chains), "draw": np.arange(draws), "outcome": outcomes}
+    return xr.Dataset(variables, labels | ({"pair": pairs} if pairs else {}))

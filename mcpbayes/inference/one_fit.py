@@ -1,0 +1,87 @@
+"""One fit of one table: choose the engine, sample, draw what was integrated out, and label everything as one tree."""
+
+import json
+from collections.abc import Callable
+
+import xarray as xr
+
+import mcpbayes
+from mcpbayes import vocabulary as words
+from mcpbayes.errors import Problem
+from mcpbayes.inference import collapsed
+from mcpbayes.inference.completion import complete_posterior
+from mcpbayes.inference.estimable import require_estimable
+from mcpbayes.inference.tree import build_hierarchy
+from mcpbayes.specification.loading import to_toml
+from mcpbayes.specification.structure import Specification
+
+Report = Callable[[str], None]
+
+
+def fit_once(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report | None = None) -> xr.DataTree:
+    """Estimate the model with the data as they are; parameters and result as `engine.fit`, without worlds."""
+    require_estimable(arms, model, build_hierarchy(arms))
+    engine, posterior, sample_stats, problems = sample_parameters(arms, model, seed, report)
+    posterior, log_likelihood = complete_posterior(arms, model, posterior, seed)
+    groups = {
+        words.DATA: arms,
+        words.POSTERIOR: posterior,
+        words.SAMPLE_STATS: sample_stats,
+        words.LOG_LIKELIHOOD: log_likelihood,
+        words.OBSERVED_DATA: _observed_data(arms),
+    }
+    tree = xr.DataTree.from_dict({name: dataset for name, dataset in groups.items() if dataset is not None})
+    known = json.loads(arms.attrs.get("problems", "[]"))
+    tree.attrs = {
+        "schema_version": words.SCHEMA_VERSION,
+        "mcpbayes_version": mcpbayes.__version__,
+        "engine": engine,
+        "seed": seed,
+        "specification": to_toml(model),
+        "status": "ok",
+        "problems": json.dumps([*known, *(problem.as_dict() for problem in problems)], ensure_ascii=False),
+    }
+    return tree
+
+
+def sample_parameters(
+    arms: xr.Dataset, model: Specification, seed: int, report: Report | None = None
+) -> tuple[str, xr.Dataset, xr.Dataset, list[Problem]]:
+    """Draw standard deviations and correlations with the engine asked for.
+
+    Returns
+    -------
+    engine : {"collapsed", "nuts"}
+        The one whose draws these are.
+    posterior, sample_stats : xarray.Dataset
+    problems : list of Problem
+        A note where ``auto`` had to turn to NUTS.
+    """
+    wanted = model.sampling.engine
+    problems: list[Problem] = []
+    if wanted != "nuts":
+        posterior, stats = collapsed.sample(arms, model, seed)
+        if stats.attrs["passed"] or wanted == "collapsed":
+            return "collapsed", posterior, stats, problems
+        problems.append(_turned_to_nuts(stats))
+        if report is not None:
+            report(str(problems[0]))
+    from mcpbayes.inference.nuts import sample  # brings PyMC
+
+    posterior, stats = sample(arms, model, seed, report)
+    return "nuts", posterior, stats, problems
+
+
+def _turned_to_nuts(stats: xr.Dataset) -> Problem:
+    k, share = (float(stats.attrs[name]) for name in ("pareto_k", "efficiency"))
+    return Problem(
+        "engine-nuts",
+        f"the collapsed engine did not cover the posterior in {stats.attrs['attempts']} attempts (Pareto k̂ {k:.2f}, "
+        f"ESS/N {share:.2f} of the best), so NUTS was used",
+        "note",
+    )
+
+
+def _observed_data(arms: xr.Dataset) -> xr.Dataset:
+    name = "log_mean" if arms.attrs["family"] == words.ARM_BASED else "log_ratio"
+    return arms[[name]].drop_attrs()

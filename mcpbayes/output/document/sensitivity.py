@@ -1,0 +1,169 @@
+"""How far the conclusions move with what the table did not say: the rows and sentences of that section."""
+
+from typing import Final
+
+import pandas as pd
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.estimands.tree import specification
+from mcpbayes.evidence import assumptions as evidence
+from mcpbayes.output.document import numbers
+from mcpbayes.output.document.estimates import shown_name
+from mcpbayes.output.document.material import Row, heading, outcome_words
+from mcpbayes.specification.structure import Specification
+
+_HALF_TWICE: Final = {"x 1/2": "half the assumed CVs", "x 1": "the assumed CVs", "x 2": "twice the assumed CVs"}
+_SHORT: Final = {"x 1/2": "half", "x 1": "as assumed", "x 2": "twice"}
+
+_TITLES: Final = {
+    evidence.CVS: "Assumed coefficients of variation",
+    evidence.CORRELATION: "Assumed correlation of the pools among plots",
+}
+
+#: Targets that the banner has columns for.
+_IN_BANNER: Final = 4
+
+
+def sensitivity(result: xr.DataTree, data: xr.Dataset) -> list[Row]:
+    """Return one entry per assumption that was tried otherwise; none where the result has no group ``assumptions``.
+
+    Returns
+    -------
+    list of dict
+        ``title``, ``key`` (the assumption), ``imputed`` (in words), ``sentences``, ``outcomes``; ``settings``, one per
+        value: ``words``, ``used``, ``studies``, ``comparisons`` (τ of each pool), ``passed``; ``targets``: ``name`` and
+        ``rows``, one per value: ``words``, ``used``, ``value``, ``interval``, ``up``, ``label``, ``probability``;
+        ``banner``, a table of the whole in few columns: ``heads`` and ``rows``.
+    """
+    if words.ASSUMPTIONS not in result.children:
+        return []
+    table, spec = evidence.assumptions(result), specification(result)
+    outcomes = [str(outcome) for outcome in data["outcome"].values]
+    several = table["quantity"].nunique() > 1
+    called = [
+        shown_name(name, data) + (f", {outcome_words(quantity[7:-1])}" if several else "")
+        for name, quantity in zip(table["name"], table["quantity"], strict=True)
+    ]
+    table = table.assign(called=called)
+    return [_entry(part, str(key), outcomes, spec, data) for key, part in table.groupby("assumption", sort=False)]
+
+
+def _entry(part: pd.DataFrame, key: str, outcomes: list[str], spec: Specification, data: xr.Dataset) -> Row:
+    settings = part.drop_duplicates("value")
+    return {
+        "key": key,
+        "title": _TITLES[key],
+        "imputed": _imputed_words(key, int(part["imputed"].iloc[0]), data),
+        "sentences": [_tau_sentence(settings, key, outcomes), _move_sentence(part, key), _class_sentence(part)],
+        "outcomes": [heading(outcome_words(outcome)) for outcome in outcomes],
+        "settings": [_setting_row(row, key, outcomes, spec) for _, row in settings.iterrows()],
+        "targets": [
+            {"name": name, "rows": [_target_row(row, key) for _, row in rows.iterrows()]}
+            for name, rows in part.groupby("called", sort=False)
+        ],
+        "ratio": part["quantity"].iloc[0] == "log_delta_mcp",
+        "banner": _banner(part, outcomes),
+    }
+
+
+def _banner(part: pd.DataFrame, outcomes: list[str]) -> Row:
+    """Return all of it in few columns: τ between comparisons, and the estimates of the first targets."""
+    names = [str(name) for name in part["called"].unique() if name != words.AVERAGE_OVER_KINDS]
+    shown = names[:_IN_BANNER]
+    rows = [
+        {
+            "words": _SHORT.get(str(value), str(value)),
+            "cells": [
+                *(_tau(rows.iloc[0], "comparison", outcome) for outcome in outcomes),
+                *(f"{_percent(rows[rows['called'] == name].iloc[0]['median'])} %" for name in shown),
+            ],
+        }
+        for value, rows in part.groupby("value", sort=False)
+    ]
+    heads = [*(f"τ {outcome_words(outcome)}" for outcome in outcomes), *shown]
+    return {"heads": heads, "rows": rows, "more": len(names) > len(shown)}
+
+
+def _tau(row: pd.Series, level: str, outcome: str) -> str:
+    return numbers.plain(float(row[f"tau_{level}[{outcome}]"]), 2)
+
+
+def _percent(log_ratio: float) -> str:
+    return numbers.signed(numbers.percent_change(float(log_ratio)))
+
+
+def _imputed_words(key: str, count: int, data: xr.Dataset) -> str:
+    if key == evidence.CVS:
+        return f"{numbers.plural(count, 'CV')} of arms and pools"
+    return numbers.plural(count, "arm" if "arm" in data.sizes else "row")
+
+
+def _setting_words(value: str, key: str, spec: Specification | None = None) -> str:
+    if key != evidence.CVS:
+        return f"ϱ = {value}"
+    if spec is None:
+        return _HALF_TWICE[value]
+    factor = evidence.FACTORS[value]
+    used = [f"{numbers.significant(factor * cv)} for {outcome_words(o)}" for o, cv in spec.data.defaults.cv.items()]
+    return f"{heading(_HALF_TWICE[value])} ({numbers.listing(used)})"
+
+
+def _setting_row(row: pd.Series, key: str, outcomes: list[str], spec: Specification) -> Row:
+    return {
+        "words": _setting_words(str(row["value"]), key, spec),
+        "used": bool(row["as_analysed"]),
+        "studies": [_tau(row, "study", outcome) for outcome in outcomes],
+        "comparisons": [_tau(row, "comparison", outcome) for outcome in outcomes],
+        "passed": bool(row["passed"]),
+    }
+
+
+def _target_row(row: pd.Series, key: str) -> Row:
+    return {
+        "words": _setting_words(str(row["value"]), key),
+        "used": bool(row["as_analysed"]),
+        "value": _percent(row["median"]),
+        "interval": numbers.interval(_percent(row["lower"]), _percent(row["upper"])),
+        "up": numbers.probability(float(row["prob_positive"])),
+        "label": str(row["label"]),
+        "probability": numbers.probability(float(row["probability"])),
+    }
+
+
+def _tau_sentence(settings: pd.DataFrame, key: str, outcomes: list[str]) -> str:
+    """Say what the heterogeneity between comparisons becomes under each value."""
+    parts: list[str] = []
+    for _, row in settings.iterrows():
+        called = [f" ({outcome_words(outcome)})" if not parts else "" for outcome in outcomes]
+        taus = [_tau(row, "comparison", outcome) + name for outcome, name in zip(outcomes, called, strict=True)]
+        parts.append(f"{numbers.listing(taus)} with {_setting_words(str(row['value']), key)}")
+    return f"The heterogeneity τ between comparisons of a study is {'; '.join(parts)}."
+
+
+def _move_sentence(part: pd.DataFrame, key: str) -> str:
+    """Say how far the estimate of the typical comparison moves, and for which target most."""
+    percent = {
+        str(name): [numbers.percent_change(float(value)) for value in rows["median"]]
+        for name, rows in part.groupby("called", sort=False)
+    }
+    moves = {name: max(values) - min(values) for name, values in percent.items()}
+    most = max(moves, key=lambda name: moves[name])
+    shown = numbers.listing([f"{numbers.signed(value)} %" for value in percent[most]])
+    what = "change of the ratio necromass C/SOC" if part["quantity"].iloc[0] == "log_delta_mcp" else "effect"
+    whose = f"{most}: " if len(moves) > 1 else ""
+    moved = f"by at most {numbers.plain(moves[most], 1)} percentage points"
+    values = [str(value) for value in part["value"].unique()]
+    ends = " and ".join("half" if value == "x 1/2" else _setting_words(value, key) for value in (values[0], values[-1]))
+    return f"Between {ends} the {what} of the typical comparison moves {moved} ({whose}{shown})."
+
+
+def _class_sentence(part: pd.DataFrame) -> str:
+    """Say whether the most probable scenario of a comparison in a study not seen depends on the assumption."""
+    if not part["scenario"].astype(bool).all():
+        return ""
+    differing = [str(name) for name, rows in part.groupby("called", sort=False) if rows["scenario"].nunique() > 1]
+    if not differing:
+        return "The most probable scenario of a comparison in a study not seen stays the same."
+    whose = f" for {numbers.listing(differing)}" if part["called"].nunique() > 1 else ""
+    return f"The most probable scenario of a comparison in a study not seen depends on it{whose}."

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from mcpbayes.estimands import monte_carlo as single
+from mcpbayes.estimands import pooled
+
+WORLDS, CHAINS, DRAWS = 3, 2, 400
+
+
+@pytest.fixture
+def draws() -> np.ndarray:
+    """Five quantities; worlds lie far apart, chains of one world do not; the last quantity is constant."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(5, WORLDS, CHAINS, DRAWS)) + 3.0 * np.arange(WORLDS)[:, None, None]
+    values[-1] = 0.7
+    return values.reshape(5, WORLDS * CHAINS, DRAWS)
+
+
+def world(draws: np.ndarray, place: int) -> np.ndarray:
+    return draws[:, place * CHAINS : (place + 1) * CHAINS]
+
+
+def test_one_world_is_an_ordinary_fit(draws: np.ndarray) -> None:
+    for name, values in pooled.summarise_draws(draws, "eti", 0.9).items():
+        np.testing.assert_array_equal(values, single.summarise_draws(draws, "eti", 0.9)[name])
+    for name, values in pooled.convergence(draws).items():
+        np.testing.assert_array_equal(values, single.convergence(draws)[name])
+    np.testing.assert_array_equal(pooled.ess_mean(draws), single.ess_mean(draws))
+    np.testing.assert_array_equal(pooled.mcse_mean(draws), single.mcse_mean(draws))
+
+
+def test_worlds_that_differ_are_no_failure_but_their_chains_are(draws: np.ndarray) -> None:
+    assert (single.convergence(draws)["r_hat"][:4] > 1.5).all()
+    found = pooled.summarise_draws(draws, "eti", 0.9, WORLDS)
+    each = [single.summarise_draws(world(draws, place), "eti", 0.9) for place in range(WORLDS)]
+    np.testing.assert_allclose(found["r_hat"], np.max([one["r_hat"] for one in each], axis=0))
+    assert (found["r_hat"][:4] < 1.02).all()
+    stuck = draws.copy()
+    stuck[0, 3] += 2.0
+    assert pooled.convergence(stuck, WORLDS)["r_hat"][0] > 1.2
+
+
+def test_values_are_those_of_all_draws_with_equal_weight(draws: np.ndarray) -> None:
+    found = pooled.summarise_draws(draws, "hdi", 0.8, WORLDS)
+    expected = single.summarise_draws(draws, "hdi", 0.8)
+    for name in ("mean", "median", "sd", "lower", "upper", "prob_positive"):
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_errors_add_in_quadrature_and_sizes_are_summed_but_judged_by_the_smallest(draws: np.ndarray) -> None:
+    found = pooled.summarise_draws(draws, "eti", 0.9, WORLDS)
+    each = [single.summarise_draws(world(draws, place), "eti", 0.9) for place in range(WORLDS)]
+    errors = np.array([one["mcse_mean"] for one in each])
+    np.testing.assert_allclose(found["mcse_mean"], np.sqrt((errors**2).sum(axis=0)) / WORLDS)
+    np.testing.assert_allclose(pooled.mcse_mean(draws, WORLDS), found["mcse_mean"])
+    size = pooled.ess_mean(draws, WORLDS)
+    np.testing.assert_allclose(found["sd"][:4] / np.sqrt(size[:4]), found["mcse_mean"][:4])
+    # between worlds nothing is random: the mean is known better than from as many independent draws of the mixture
+    assert (size[:4] > 3 * draws[0].size).all()
+    for name in ("ess_bulk", "ess_tail"):
+        sizes = np.array([one[name] for one in each])[:, :4]
+        np.testing.assert_allclose(found[name][:4], sizes.sum(axis=0))
+        np.testing.assert_allclose(pooled.convergence(draws, WORLDS)[name][:4], sizes.min(axis=0))
+
+
+def test_constant_quantities_are_blank(draws: np.ndarray) -> None:
+    found = pooled.summarise_draws(draws, "eti", 0.9, WORLDS)
+    assert np.isnan([found[name][-1] for name in ("r_hat", "ess_bulk", "ess_tail")]).all()
+    assert found["mcse_mean"][-1] == 0
+    assert np.isnan(pooled.ess_mean(draws, WORLDS)[-1])
+
+
+def test_a_quantity_constant_in_one_world_keeps_the_sizes_of_the_others(draws: np.ndarray) -> None:
+    draws[0, :CHAINS] = 1.5
+    found = pooled.summarise_draws(draws, "eti", 0.9, WORLDS)
+    others = [single.summarise_draws(world(draws, place), "eti", 0.9)["ess_bulk"][0] for place in (1, 2)]
+    assert found["ess_bulk"][0] == pytest.approx(sum(others))
+
+
+def test_frequencies_of_classes_are_averaged_over_worlds() -> None:
+    codes = np.random.default_rng(2).integers(0, 4, size=(3, WORLDS * CHAINS, DRAWS))
+    codes[:, :CHAINS] = 2
+    probability, mcse = pooled.class_frequencies(codes, 5, WORLDS)
+    for place in range(5):
+        indicator = (codes == place).astype(float)
+        np.testing.assert_allclose(probability[:, place], indicator.mean(axis=(1, 2)))
+        np.testing.assert_allclose(mcse[:, place], pooled.mcse_mean(indicator, WORLDS), rtol=1e-9)
+    np.testing.assert_array_equal(pooled.class_frequencies(codes, 5)[1], single.class_frequencies(codes, 5)[1])
