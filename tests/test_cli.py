@@ -137,14 +137,16 @@ def test_every_report_stays_on_record_with_the_model_file(faked, table, tmp_path
 
 
 def test_a_run_works_its_summary_out_once_for_all_that_it_writes(faked, table, tmp_path, monkeypatch):
-    from mcpbayes.output import summary
+    from mcpbayes.output import conclusion, summary
 
     calls = []
     # What is faked cannot be refitted.
     monkeypatch.setattr("mcpbayes.evidence.assumptions.with_assumptions", lambda result: result)
     monkeypatch.setattr("mcpbayes.output.document.context.summarise", None)
-    summarise = summary.summarise
-    monkeypatch.setattr(summary, "summarise", lambda result: calls.append(1) or summarise(result))
+    # In the walk that counts the classes, and nowhere else.
+    summary_of = conclusion.summary_of
+    monkeypatch.setattr(conclusion, "summary_of", lambda *given: calls.append(1) or summary_of(*given))
+    monkeypatch.setattr(summary, "summarise", None)
     assert main(["run", str(table), "--out", str(tmp_path / "out")]) in (0, 3)
     assert len(calls) == 1 and (tmp_path / "out/report.html").exists()
 

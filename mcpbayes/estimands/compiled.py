@@ -3,6 +3,8 @@
 Only this module imports numba, and only results of many comparisons import this module (`mcpbayes.kernels`). Sorting
 stays with NumPy, whose sort of integers is the fastest at hand; everything after it happens in one pass along a row.
 Rows out of the ordinary (ties, constant or infinite draws, chains that hardly move) are left to `monte_carlo`.
+
+All kernels stand in one file: numba keeps machine code until the file of a kernel changes, not that of one it calls.
 """
 
 from collections.abc import Callable

@@ -117,11 +117,17 @@ def block_effects(found: Table, block: Block, random: RandomEffects) -> Array:
     theta = np.take(typical, which, axis=0)
     theta[: len(block.studies)] += random.study
     effect = theta[len(block.studies) :]
-    effect += random.study[np.searchsorted(block.studies, found.who.study[block.comparisons])]
-    if random.site is not None:
-        effect += random.site[np.searchsorted(block.sites, found.who.site[block.comparisons])]
     effect += np.asarray(random.comparison)
+    _add_rows(effect, random.study, np.searchsorted(block.studies, found.who.study[block.comparisons]))
+    if random.site is not None:
+        _add_rows(effect, random.site, np.searchsorted(block.sites, found.who.site[block.comparisons]))
     return theta
+
+
+def _add_rows(values: Array, rows: Array, index: Index) -> None:
+    """Add to every node the row of the one that it belongs to, without a copy of all these rows."""
+    for value, place in zip(values, index.tolist(), strict=True):
+        value += rows[place]
 
 
 def control_ratios(found: Table, block: Block, random: RandomEffects) -> tuple[Index, Array]:
@@ -202,8 +208,9 @@ def block_parts(found: Table, block: Block, random: RandomEffects, places: Index
     effect = block_effects(found, block, random)
     ratio = None if found.pools is None else block_ratios(found, block, random)
     del random
-    for start in range(0, len(places), TARGETS):
-        here = slice(start, start + TARGETS)
+    # About as many in each: every call for a few rows more would cost as much as one for many.
+    edges = np.linspace(0, len(places), max(round(len(places) / TARGETS), 1) + 1).astype(int).tolist()
+    for here in map(slice, edges[:-1], edges[1:]):
         if found.pools is None or ratio is None:
             yield TargetDraws(places[here], effect[here])
         else:

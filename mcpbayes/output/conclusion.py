@@ -51,9 +51,9 @@ def conclude(result: xr.DataTree, at: At | None = None) -> tuple[xr.DataTree, pd
     made, seen = visit_targets(result, at, visitor)
     (found, number, read), data, change = readers[0], group(made, words.DATA), group(made, words.DELTA_MCP)
     # The levels mean and new have their draws only now.
-    first = np.isin(found.targets["level"].values, POPULATION)
-    walk = sources(data, group(made, words.POSTERIOR), change, found.targets, made.attrs["seed"], chosen=first)
-    seen += [read(source()) for source in walk]
+    first = {"target": slice(np.isin(found.targets["level"].values, POPULATION).sum())}
+    posterior, targets = group(made, words.POSTERIOR), found.targets.isel(first)
+    seen += [read(source()) for source in sources(data, posterior, change.isel(first), targets, made.attrs["seed"])]
     summary = summary_of(made, found, [number(found.of_parameters()), *(numbers for _, numbers in seen)])
     counts = [counted for counted, _ in seen if counted is not None]
     return with_counts(made, found.targets, counts) if counts else made, summary
