@@ -16,11 +16,11 @@ import pandas as pd
 
 import mcpbayes
 from benchmarks.random_tables import Shape, Truth, design, fill
-from mcpbayes.estimands.monte_carlo import convergence
 from mcpbayes.inference.cascade import explore
 from mcpbayes.inference.collapsed import judged_parameters, log_posterior
 from mcpbayes.inference.coordinates import coordinates, covariances, parameters
 from mcpbayes.inference.root import coefficient_prior, draw_root
+from mcpbayes.monte_carlo.summaries import convergence
 from mcpbayes.specification.structure import Specification
 
 RECORD = Path(__file__).parent / "records" / "robustness.csv"

@@ -1,4 +1,4 @@
-"""How long does a table take, from log means to every number of the written tables?
+"""Time and memory of a table, from its log means to every number of the written tables.
 
     python -m benchmarks.speed                    the standard model, 150 to 30,000 rows, both kernels, cold and warm
     python -m benchmarks.speed --rows 150 --kernel numpy

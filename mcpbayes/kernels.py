@@ -14,7 +14,7 @@ from mcpbayes.errors import SpecificationError
 VARIABLE: Final = "MCPBAYES_KERNEL"
 
 #: Comparisons from which ``auto`` compiles.
-COMPILED_FROM: Final = 1000
+COMPILED_FROM: Final = 500
 
 
 def use_numba(comparisons: int) -> bool:

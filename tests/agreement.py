@@ -10,7 +10,7 @@ import numpy as np
 from arviz_stats.base import array_stats
 from scipy.stats import norm
 
-from mcpbayes.estimands.monte_carlo import convergence
+from mcpbayes.monte_carlo.summaries import convergence
 
 QUANTILES = (0.025, 0.05, 0.5, 0.95, 0.975)
 

@@ -33,7 +33,8 @@ def folder(tmp_path_factory):
 
 def test_the_folder_holds_what_the_contract_promises(folder):
     names = {path.name for path in (folder / "out").iterdir()}
-    assert names == {*CSVS, "result.nc", "specification.toml", "manifest.json", "report.html", "figures"}
+    files = {*CSVS, "assumptions.csv", "result.nc", "specification.toml", "manifest.json", "report.html", "figures"}
+    assert names == files  # the correlation of the pools over plots is imputed: assumptions.csv
     manifest = json.loads((folder / "out/manifest.json").read_text())
     assert manifest["seed"] == 7 and manifest["status"] == "ok" and manifest["command"].startswith("mcpbayes run")
 

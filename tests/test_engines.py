@@ -10,6 +10,7 @@ from agreement import disagreements, probability, rows_that_disagree, summaries,
 
 import mcpbayes as mb
 from mcpbayes.estimands.quantities import quantities
+from mcpbayes.inference import completion
 from mcpbayes.inference.hierarchy import Covariances, log_likelihood
 from mcpbayes.inference.small_matrices import covariance
 from mcpbayes.inference.tree import build_hierarchy
@@ -55,7 +56,9 @@ def prepare(files, root, request):
 
 @pytest.fixture(scope="module")
 def fitted(prepare):
-    """Return the result of a table and an engine; each is fitted once, 4 chains of 4000 draws, seed 1."""
+    """Return the result of a table and an engine; each is fitted once, 4 chains of 4000 draws, seed 1, all stored."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(completion, "STORED_AT_MOST", 20_000_000)
 
     @cache
     def fit(name, engine):
@@ -64,7 +67,8 @@ def fitted(prepare):
         at = None if name == "SNDB" else {"x": [0.0]}
         return mb.delta_mcp(mb.fit(arms, with_settings(model, settings), seed=1), at=at)
 
-    return fit
+    yield fit
+    patch.undo()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

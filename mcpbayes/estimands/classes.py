@@ -89,11 +89,3 @@ def coarsening(scheme: Scheme) -> tuple[tuple[str, ...], tuple[str, ...], np.nda
     codes = tuple(dict.fromkeys(of_each))
     labels = tuple(scheme.labels.get(code, words.SCENARIO_LABELS.get(code, code)) for code in codes)
     return codes, labels, np.array([codes.index(code) for code in of_each])
-
-
-def frequencies(codes: np.ndarray, classes: int) -> np.ndarray:
-    """Return the relative frequency of each class along the last axis: (..., sample) → (..., classes)."""
-    rows = codes.reshape(-1, codes.shape[-1])
-    offset = np.arange(len(rows))[:, None] * classes
-    counts = np.bincount((rows + offset).ravel(), minlength=len(rows) * classes)
-    return np.asarray(counts / codes.shape[-1]).reshape(*codes.shape[:-1], classes)

@@ -12,12 +12,12 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.claims import Claim, union_claims
-from mcpbayes.estimands.monte_carlo import interval
 from mcpbayes.estimands.reading import draws_of
 from mcpbayes.estimands.targets import KIND, POPULATION, kind_of_target, kinds_of, population_points, target_name
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.walk import TargetDraws, pools_of
 from mcpbayes.estimands.wording import decimals_of, interval_name, number_text, probability_text
+from mcpbayes.monte_carlo.summaries import interval
 from mcpbayes.specification.fields import unknown
 from mcpbayes.specification.structure import Specification
 

@@ -8,8 +8,8 @@ each other, and are those of `monte_carlo` where there is one world.
 import numpy as np
 import xarray as xr
 
-from mcpbayes.estimands import monte_carlo as single
 from mcpbayes.estimands.classes import Tolerances
+from mcpbayes.monte_carlo import summaries as single
 
 
 def worlds_of(posterior: xr.Dataset) -> int:
@@ -132,7 +132,7 @@ def class_counts(
     change : ndarray, shape (target, 3)
         How often δ lies above its tolerance, within, below.
     """
-    from mcpbayes.estimands.compiled import count_classes
+    from mcpbayes.monte_carlo.compiled import count_classes
 
     targets, k = effect.shape[:2]
     apart = effect.reshape(targets, k, worlds, -1).swapaxes(1, 2).reshape(targets * worlds, k, -1)

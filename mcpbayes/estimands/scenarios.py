@@ -16,10 +16,8 @@ from mcpbayes.estimands.classes import (
     Tolerances,
     classify_effects,
     coarsening,
-    frequencies,
     tolerances,
 )
-from mcpbayes.estimands.monte_carlo import has_kernel
 from mcpbayes.estimands.pooled import class_counts, class_frequencies, worlds_of
 from mcpbayes.estimands.prior import prior_effects
 from mcpbayes.estimands.shares import share_draws
@@ -27,6 +25,7 @@ from mcpbayes.estimands.targets import At, kinds_of, population_points, targets
 from mcpbayes.estimands.tree import Settings, apply_settings, group, specification, with_groups
 from mcpbayes.estimands.walk import TargetDraws, pools_of, sources
 from mcpbayes.kernels import use_numba
+from mcpbayes.monte_carlo.summaries import frequencies, has_kernel
 from mcpbayes.specification.structure import Scheme
 from mcpbayes.workers import in_threads
 

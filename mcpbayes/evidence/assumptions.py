@@ -14,10 +14,9 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
-from mcpbayes.estimands.classes import classify_effects, coarsening, frequencies
+from mcpbayes.estimands.classes import classify_effects, coarsening
 from mcpbayes.estimands.effects import population_effects
 from mcpbayes.estimands.layout import Array, node_major
-from mcpbayes.estimands.monte_carlo import interval
 from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.targets import POPULATION, targets
 from mcpbayes.estimands.tree import group, specification, with_groups
@@ -30,6 +29,7 @@ from mcpbayes.inference.assumed import (
 )
 from mcpbayes.inference.collapsed import sample
 from mcpbayes.inference.completion import complete_posterior
+from mcpbayes.monte_carlo.summaries import frequencies, interval
 from mcpbayes.specification.structure import Specification
 
 #: Assumptions by name.

@@ -11,9 +11,8 @@ from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.claims import union_claims
-from mcpbayes.estimands.classes import CLASS_TABLE, coarsening, frequencies, tolerances
+from mcpbayes.estimands.classes import CLASS_TABLE, coarsening, tolerances
 from mcpbayes.estimands.layout import Array, node_major
-from mcpbayes.estimands.monte_carlo import interval, mcse_mean
 from mcpbayes.estimands.scenarios import class_codes
 from mcpbayes.estimands.tree import group
 from mcpbayes.estimands.walk import pools_of
@@ -23,6 +22,7 @@ from mcpbayes.inference.completion import complete_posterior
 from mcpbayes.inference.estimable import require_estimable
 from mcpbayes.inference.refits import Refit, Whole, fit_whole, refit
 from mcpbayes.inference.tree import build_hierarchy
+from mcpbayes.monte_carlo.summaries import frequencies, interval, mcse_mean
 from mcpbayes.specification.loading import to_toml
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Scheme, Specification

@@ -6,13 +6,13 @@ from typing import Final
 
 import numpy as np
 
-from mcpbayes.estimands.monte_carlo import convergence
 from mcpbayes.inference.coordinates import System
 from mcpbayes.inference.importance import Chains, efficiency, metropolis, normalised, pareto_k
 from mcpbayes.inference.mixtures import Mixture, defended, draw, learn, log_density, moments, single, spread_out
 from mcpbayes.inference.mode import LogDensity, Mode, find_modes
 from mcpbayes.inference.small_matrices import Array
 from mcpbayes.inference.tempering import temper
+from mcpbayes.monte_carlo.summaries import convergence
 
 #: Proposals of which the final chains are made; adaptation is over when they are drawn.
 PROPOSALS: Final = 16_000
@@ -176,9 +176,7 @@ def assess(
     return Proposals(z, log_weight, path, system, attempt, k, share, passed)
 
 
-def _adapt(
-    attempt: Attempt, target: LogDensity, modes: list[Mode], d: int, rng: np.random.Generator
-) -> Mixture | None:
+def _adapt(attempt: Attempt, target: LogDensity, modes: list[Mode], d: int, rng: np.random.Generator) -> Mixture | None:
     """Return the proposal of an attempt; None where its last round is so poor that final draws would be wasted.
 
     Notes

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcpbayes import vocabulary as words
-from mcpbayes.estimands.classes import classify_effects, coarsening, frequencies, tolerances
+from mcpbayes.estimands.classes import classify_effects, coarsening, tolerances
+from mcpbayes.monte_carlo.summaries import frequencies
 from mcpbayes.specification.structure import Scheme
 
 BOUNDED = settings(max_examples=50, deadline=None, derandomize=True)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mcpbayes.estimands import monte_carlo as single
 from mcpbayes.estimands import pooled
+from mcpbayes.monte_carlo import summaries as single
 
 WORLDS, CHAINS, DRAWS = 3, 2, 400
 

@@ -10,13 +10,13 @@ from agreement import disagreements, summaries, summaries_of_draws
 import mcpbayes as mb
 from mcpbayes import workers
 from mcpbayes.errors import StageError
-from mcpbayes.estimands.monte_carlo import ess_mean
 from mcpbayes.evidence import left_out
 from mcpbayes.inference import refits
 from mcpbayes.inference.coordinates import covariances
 from mcpbayes.inference.importance import pareto_k
 from mcpbayes.inference.root import coefficient_prior, log_marginal
 from mcpbayes.inference.tree import build_hierarchy, select_studies
+from mcpbayes.monte_carlo.summaries import ess_mean
 from mcpbayes.specification.loading import from_toml
 
 KINDS = ("manure", "straw")

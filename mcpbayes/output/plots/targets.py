@@ -8,12 +8,13 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import StageError
-from mcpbayes.estimands import monte_carlo, reading
+from mcpbayes.estimands import reading
 from mcpbayes.estimands.change import has_both_pools as has_both_pools
 from mcpbayes.estimands.classes import Tolerances, tolerances
 from mcpbayes.estimands.tree import group as group
 from mcpbayes.estimands.tree import specification as specification
 from mcpbayes.estimands.wording import interval_name
+from mcpbayes.monte_carlo import summaries as monte_carlo
 from mcpbayes.output.plots.lettering import percent, signed
 
 

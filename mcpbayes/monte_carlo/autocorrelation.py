@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from scipy.fft import irfft, rfft
 
-from mcpbayes.estimands.scratch import scratch
+from mcpbayes.monte_carlo.scratch import scratch
 
 #: Bits of a word.
 WORD: Final = 64

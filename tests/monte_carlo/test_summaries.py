@@ -4,7 +4,7 @@ from arviz_stats.base import array_stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcpbayes.estimands import monte_carlo as mc
+from mcpbayes.monte_carlo import summaries as mc
 
 BOUNDED = settings(max_examples=30, deadline=None, derandomize=True)
 

@@ -10,10 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from mcpbayes.estimands.autocorrelation import effective_size, indicator_size, split
-from mcpbayes.estimands.classes import frequencies
-from mcpbayes.estimands.ranks import interval_of_ordered, median_of_ordered, normal_scores, quantile_of_ordered
-from mcpbayes.estimands.scratch import scratch
+from mcpbayes.monte_carlo.autocorrelation import effective_size, indicator_size, split
+from mcpbayes.monte_carlo.ranks import interval_of_ordered, median_of_ordered, normal_scores, quantile_of_ordered
+from mcpbayes.monte_carlo.scratch import scratch
 from mcpbayes.workers import in_threads
 
 #: Quantiles whose ESS is the tail ESS (Vehtari et al. 2021, doi:10.1214/20-BA1221).
@@ -125,7 +124,7 @@ def _moving(flat: np.ndarray) -> np.ndarray:
 
 def _by_kernel(block: np.ndarray, kind: str, prob: float) -> _Columns:
     """Return all columns of one block of rows from `compiled`, and from NumPy of the rows that it leaves out."""
-    from mcpbayes.estimands.compiled import summarise_rows
+    from mcpbayes.monte_carlo.compiled import summarise_rows
 
     found, known = summarise_rows(block, kind, prob, TAILS)
     out = {name: found[name] for name in (*_CHECKS, *(_VALUES if kind else ()))}
@@ -263,6 +262,14 @@ def mcse_mean(draws: np.ndarray, ess: np.ndarray | None = None) -> np.ndarray:
     constant = (flat == flat[..., :1]).all(axis=-1)
     size = ess_mean(draws) if ess is None else ess
     return np.where(constant, 0.0, flat.std(axis=-1, ddof=1) / np.sqrt(size))
+
+
+def frequencies(codes: np.ndarray, classes: int) -> np.ndarray:
+    """Return the relative frequency of each class along the last axis: (..., sample) → (..., classes)."""
+    rows = codes.reshape(-1, codes.shape[-1])
+    offset = np.arange(len(rows))[:, None] * classes
+    counts = np.bincount((rows + offset).ravel(), minlength=len(rows) * classes)
+    return np.asarray(counts / codes.shape[-1]).reshape(*codes.shape[:-1], classes)
 
 
 def class_frequencies(codes: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_monte_carlo import FAMILIES, chains, families
+from test_summaries import FAMILIES, chains, families
 
 from mcpbayes import kernels
-from mcpbayes.estimands import monte_carlo as mc
 from mcpbayes.estimands import pooled
 from mcpbayes.estimands.classes import Tolerances
 from mcpbayes.estimands.scenarios import count_targets
 from mcpbayes.estimands.walk import TargetDraws
+from mcpbayes.monte_carlo import summaries as mc
 
-compiled = pytest.importorskip("mcpbayes.estimands.compiled")
+compiled = pytest.importorskip("mcpbayes.monte_carlo.compiled")
 
 BOUNDED = settings(max_examples=50, deadline=None, derandomize=True)
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from mcpbayes.estimands import ranks
+from mcpbayes.monte_carlo import ranks
 
 BOUNDED = settings(max_examples=50, deadline=None, derandomize=True)
 

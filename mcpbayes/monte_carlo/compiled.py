@@ -15,8 +15,8 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from mcpbayes.estimands.ranks import score_table
-from mcpbayes.estimands.scratch import scratch
+from mcpbayes.monte_carlo.ranks import score_table
+from mcpbayes.monte_carlo.scratch import scratch
 
 #: Columns of `summarise_rows`.
 COLUMNS: Final = (

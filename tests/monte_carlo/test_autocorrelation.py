@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcpbayes.estimands import autocorrelation as ac
+from mcpbayes.monte_carlo import autocorrelation as ac
 
 BOUNDED = settings(max_examples=40, deadline=None, derandomize=True)
 

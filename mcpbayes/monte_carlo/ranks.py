@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from scipy.special import ndtri
 
-from mcpbayes.estimands.scratch import scratch
+from mcpbayes.monte_carlo.scratch import scratch
 
 _ALL_BUT_SIGN: Final = np.iinfo(np.int64).max
 

@@ -1,0 +1,1 @@
+"""What draws say: ranks, R-hat, effective sample sizes, Monte-Carlo errors, intervals."""
