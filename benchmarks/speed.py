@@ -10,6 +10,7 @@ within one run and travel between machines, seconds do not. Memory is the peak o
 """
 
 import argparse
+import gc
 import json
 import os
 import resource
@@ -38,8 +39,8 @@ def arms_of(rows: int, kinds: int = 0):  # noqa: ANN201  a labelled dataset
     table, _ = mb.simulate(model, studies=max(rows // PER_STUDY, 3), seed=SEED, kinds=names)
     table = table.iloc[:rows]
     if kinds:
-        # Two sites per study: its controls in turn.
-        table = table.assign(site=[f"site {i % 2 + 1}" for i in range(len(table))])
+        # Each control is a site of its own, so that studies hold one or two.
+        table = table.assign(site=table["control_id"])
     return mb.prepare(table, model), model
 
 
@@ -77,8 +78,11 @@ def measure(rows: int, kinds: int, repeats: int) -> dict[str, object]:
     arms, model = arms_of(rows, kinds)
     prepared = time.perf_counter() - start
     runs = []
+    state: dict = {}
     for _ in range(repeats + 1):
-        state: dict = {"arms": arms, "model": model}
+        state.clear()
+        gc.collect()  # the result of the run before refers to itself: without this its memory is not free yet
+        state = {"arms": arms, "model": model}
         seconds = {}
         for name, stage in stages():
             begin = time.perf_counter()
@@ -150,7 +154,8 @@ def show(found: dict[str, object]) -> str:
     parts = ", ".join(f"{name} {value:.3f}" for name, value in seconds.items() if name != "total")
     return (
         f"{found['rows']:>6} rows{', kinds and sites' if found['kinds and sites'] else ''}, {found['engine']}, kernel "
-        f"{found['kernel']}: {seconds['total']:.3f} s = {found['ratio_to_floor']:.1f} x floor ({parts}), "
+        f"{found['kernel']}, attempt {found['attempt']}: {seconds['total']:.3f} s = "
+        f"{found['ratio_to_floor']:.1f} x floor ({parts}), "
         f"{found['ess_per_second']:.0f} ESS/s, {found['peak_mb']:.0f} MB"
     )
 

@@ -297,3 +297,18 @@ def test_the_example_table_is_what_its_command_makes(tmp_path):
     more = ["--tau-kind", "0.18,0.08", "--missing-sd", "0.15", "--kinds", "manure,straw return,biochar"]
     assert main(["simulate", "--out", str(tmp_path / "example.csv"), *arguments.split(), *more]) == 0
     assert (tmp_path / "example.csv").read_bytes() == example_path().read_bytes()
+
+
+def test_a_run_without_report_loads_no_figures_and_no_compiler(tmp_path):
+    """Cold runs stay short: Matplotlib, Jinja, PyMC and numba are for those who need them."""
+    program = (
+        "import sys\n"
+        "import mcpbayes as mb\n"
+        "from mcpbayes.cli import main\n"
+        f"mb.simulate(studies=5, seed=1)[0].to_csv({str(tmp_path / 't.csv')!r}, index=False)\n"
+        f"code = main(['run', {str(tmp_path / 't.csv')!r}, '--out', {str(tmp_path / 'out')!r}, '--no-report'])\n"
+        "names = ('matplotlib', 'jinja2', 'pymc', 'pytensor', 'numba', 'scipy.stats')\n"
+        "print(code, [name for name in names if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "0 []"

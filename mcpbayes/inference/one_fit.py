@@ -12,6 +12,7 @@ from mcpbayes.inference import collapsed
 from mcpbayes.inference.completion import complete_posterior
 from mcpbayes.inference.estimable import require_estimable
 from mcpbayes.inference.tree import build_hierarchy
+from mcpbayes.kernels import use_numba
 from mcpbayes.specification.loading import to_toml
 from mcpbayes.specification.structure import Specification
 
@@ -36,6 +37,7 @@ def fit_once(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: R
         "schema_version": words.SCHEMA_VERSION,
         "mcpbayes_version": mcpbayes.__version__,
         "engine": engine,
+        "kernel": "numba" if use_numba(arms.sizes["comparison"]) else "numpy",
         "seed": seed,
         "specification": to_toml(model),
         "status": "ok",

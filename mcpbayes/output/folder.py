@@ -202,8 +202,6 @@ def _write_files(
 ) -> None:
     # Imported here because reading a saved result needs none of the tables and figures.
     from mcpbayes.evidence.diagnostics import diagnose
-    from mcpbayes.output.document.figures import as_files, draw
-    from mcpbayes.output.document.report import render
     from mcpbayes.output.manifest import manifest
 
     save(result, folder / RESULT)
@@ -213,13 +211,20 @@ def _write_files(
         table.to_csv(folder / name, index=False, encoding="utf-8", lineterminator="\n")
     _write_text(folder / SPECIFICATION, result.attrs["specification"])
     if report:
-        figures = draw(result)
-        (folder / FIGURES).mkdir()
-        for name, content in as_files(figures).items():
-            (folder / FIGURES / name).write_bytes(content)
-        _write_text(folder / REPORT, render(result, command=command, figures=figures, summary=made[SUMMARY]))
+        _write_report(result, folder, command, made[SUMMARY])
     found = manifest(result, command, inputs, diagnose(result, made[SUMMARY]).as_dict())
     _write_text(folder / MANIFEST, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_report(result: xr.DataTree, folder: Path, command: str, summary: "DataFrame") -> None:
+    from mcpbayes.output.document.figures import as_files, draw  # brings Matplotlib
+    from mcpbayes.output.document.report import render
+
+    figures = draw(result)
+    (folder / FIGURES).mkdir()
+    for name, content in as_files(figures).items():
+        (folder / FIGURES / name).write_bytes(content)
+    _write_text(folder / REPORT, render(result, command=command, figures=figures, summary=summary))
 
 
 def tables(result: xr.DataTree, summary: "DataFrame | None" = None) -> dict[str, "DataFrame"]:
