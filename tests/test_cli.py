@@ -1,6 +1,8 @@
 """Exit codes and messages of the command line; what needs sampling is in test_end_to_end.py."""
 
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
