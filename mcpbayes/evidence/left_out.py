@@ -22,11 +22,11 @@ from mcpbayes.inference.completion import complete_posterior
 from mcpbayes.inference.estimable import require_estimable
 from mcpbayes.inference.refits import Refit, Whole, fit_whole, refit
 from mcpbayes.inference.tree import build_hierarchy
+from mcpbayes.inference.worlds import world_seed
 from mcpbayes.monte_carlo.summaries import frequencies, interval, mcse_mean
 from mcpbayes.specification.loading import to_toml
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Scheme, Specification
-from mcpbayes.streams import generator
 
 #: What is said of a refit that cannot be relied on.
 NOT_COVERED: Final = "the proposals did not cover the posterior without this study"
@@ -106,10 +106,7 @@ def fit_worlds(result: xr.DataTree, data: xr.Dataset, model: Specification) -> l
         raise SpecificationError(
             f"studies cannot be left out of a result pooled over worlds of {result.attrs['worlds_of']}"
         )
-    parts = [
-        (with_correlation(data, value), int(generator(seed, "worlds", i).integers(2**31)))
-        for i, value in enumerate(values)
-    ] or [(data, seed)]
+    parts = [(with_correlation(data, value), world_seed(seed, i)) for i, value in enumerate(values)] or [(data, seed)]
     coefficients = data["coefficient"].values.astype(str).tolist()
     return [
         World(part, fit_whole(build_hierarchy(part), model, coefficients, levels_on(part), own)) for part, own in parts

@@ -23,6 +23,9 @@ LEAST_EFFICIENCY: Final = 0.3
 MOST_R_HAT: Final = 1.01
 LEAST_ESS: Final = 400
 
+#: Draws from which chains are judged: of fewer, another proposal would make no more.
+_JUDGEABLE: Final = 4 * LEAST_ESS
+
 #: Up to this many coordinates the short attempts suffice; more need larger rounds.
 _FEW: Final = 7
 
@@ -172,7 +175,8 @@ def assess(
     path = metropolis(log_weight, chains, draws, rng)
     k, share = pareto_k(log_weight), efficiency(log_weight)
     passed = k < MOST_PARETO_K and share > LEAST_EFFICIENCY
-    passed = passed and chains_mix(judged(z[path.place.ravel()], system).reshape(-1, chains, draws))
+    if chains * draws >= _JUDGEABLE:
+        passed = passed and chains_mix(judged(z[path.place.ravel()], system).reshape(-1, chains, draws))
     return Proposals(z, log_weight, path, system, attempt, k, share, passed)
 
 
@@ -204,7 +208,7 @@ def _adapt(attempt: Attempt, target: LogDensity, modes: list[Mode], d: int, rng:
         used.append(mixture)
         components = attempt.components if attempt.particles or number >= _SINGLE else len(mixture.weight)
         mixture = _learn(components, mixture, z, _truncated(value - proposed), rng)
-    if last < 0.5 * LEAST_EFFICIENCY and not attempt.particles:
+    if not last >= 0.5 * LEAST_EFFICIENCY and not attempt.particles:
         return None
     return defended(mixture)
 

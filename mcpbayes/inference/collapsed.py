@@ -1,4 +1,4 @@
-"""The engine ``collapsed``: draws of the variance parameters by weighted proposals, nothing compiled, no gradients.
+"""The engine ``collapsed``: draws of the variance parameters by weighted proposals, without gradients or compiler.
 
 Given standard deviations and correlations everything else is Gaussian and integrated out exactly, so the posterior has
 six dimensions in the standard model. A proposal distribution is fitted to it on the prior's quantile scale, frozen, and

@@ -147,7 +147,7 @@ def _tau_at(prior: Prior, outcome: str, z: Array, name: str) -> Array:
     match prior.distribution:
         case "half_normal":
             # Of the upper tail: accurate for large z, and for small ones τ is as good as zero.
-            return np.asarray(-number(prior, "sd", outcome) * ndtri(0.5 * ndtr(-np.minimum(z, _FARTHEST))))
+            return np.asarray(number(prior, "sd", outcome) * np.abs(ndtri(0.5 * ndtr(-np.minimum(z, _FARTHEST)))))
         case "half_student_t":
             return number(prior, "scale", outcome) * np.exp(_half_t_log_quantile(number(prior, "df", outcome))(z))
         case "lognormal":

@@ -65,7 +65,7 @@ def sample_parameters(
         posterior, stats = collapsed.sample(arms, model, seed)
         if stats.attrs["passed"] or wanted == "collapsed":
             return "collapsed", posterior, stats, problems
-        problems.append(_turned_to_nuts(stats))
+        problems.append(turned_to_nuts(stats))
         if report is not None:
             report(str(problems[0]))
     from mcpbayes.inference.nuts import sample  # brings PyMC
@@ -74,11 +74,12 @@ def sample_parameters(
     return "nuts", posterior, stats, problems
 
 
-def _turned_to_nuts(stats: xr.Dataset) -> Problem:
+def turned_to_nuts(stats: xr.Dataset) -> Problem:
+    """Return the note that NUTS was used, from the ``sample_stats`` of the collapsed engine that failed."""
     k, share = (float(stats.attrs[name]) for name in ("pareto_k", "efficiency"))
     return Problem(
         "engine-nuts",
-        f"the collapsed engine did not cover the posterior in {stats.attrs['attempts']} attempts (Pareto k̂ {k:.2f}, "
+        f"the collapsed engine did not meet its limits in {stats.attrs['attempts']} attempts (Pareto k̂ {k:.2f}, "
         f"ESS/N {share:.2f} of the best), so NUTS was used",
         "note",
     )

@@ -15,7 +15,7 @@ from scipy.special import betaincinv
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
-from mcpbayes.inference.one_fit import fit_once
+from mcpbayes.inference.one_fit import fit_once, turned_to_nuts
 from mcpbayes.specification.loading import to_toml
 from mcpbayes.specification.priors import number
 from mcpbayes.specification.structure import Prior, Specification
@@ -69,9 +69,13 @@ def refit(arms: Sequence[xr.Dataset], model: Specification, seed: int) -> list[x
     jobs = [(data, world_seed(seed, place)) for place, data in enumerate(arms)]
     wanted = model.sampling.engine
     results = [_with_engine(*job, model, "collapsed") for job in jobs] if wanted != "nuts" else []
-    passed = all(result[words.SAMPLE_STATS].attrs["passed"] for result in results)
-    if wanted == "nuts" or (wanted == "auto" and not passed):
+    failed = [result[words.SAMPLE_STATS] for result in results if not result[words.SAMPLE_STATS].attrs["passed"]]
+    if wanted == "nuts" or (wanted == "auto" and failed):
         results = [_with_engine(*job, model, "nuts") for job in jobs]
+    if wanted == "auto" and failed:
+        said = [turned_to_nuts(failed[0].to_dataset()).as_dict()]
+        for result in results:
+            result.attrs["problems"] = json.dumps(json.loads(result.attrs["problems"]) + said, ensure_ascii=False)
     for result in results:
         result.attrs["specification"] = to_toml(model)
     return results

@@ -92,3 +92,10 @@ def test_tempering_reaches_both_humps():
     assert (z[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.1)
     assert np.abs(z[:, 0]).mean() == pytest.approx(2.0, abs=0.1)
     assert z[:, 1].std() == pytest.approx(1.0, abs=0.1)
+
+
+def test_few_draws_do_not_make_the_proposal_a_poor_one():
+    """200 draws cannot have 400 effective ones; that is for the gate to say, no reason to try other proposals."""
+    law, _, _ = normal(2)
+    found = explore(lambda system: law.logpdf, coordinates_themselves, 2, np.random.default_rng(9), chains=4, draws=50)
+    assert found.passed and found.attempt == 1

@@ -125,3 +125,12 @@ def test_the_engine_needs_neither_pymc_nor_a_compiler():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_worlds_that_turn_to_nuts_say_so(uncovered):
+    prior = {"distribution": "lkj", "eta": 2.0, "why": "test"}
+    settings = {f"priors.rho_within.{key}": value for key, value in prior.items()}
+    arms, model = arms_of(**settings, **{"sampling.worlds": 2, "sampling.draws": 1000})
+    result = mb.fit(arms, model, seed=2)
+    assert result.attrs["engine"] == "nuts"
+    assert "engine-nuts" in {problem["check"] for problem in json.loads(result.attrs["problems"])}
