@@ -25,7 +25,7 @@ from benchmarks.random_tables import Shape, Truth, design, fill
 from mcpbayes.inference.back_sampling import draw_block
 from mcpbayes.inference.cascade import explore
 from mcpbayes.inference.collapsed import judged_parameters, log_posterior
-from mcpbayes.inference.coordinates import coordinates, covariances, parameters
+from mcpbayes.inference.coordinates import Coordinates, coordinates, covariances, parameters
 from mcpbayes.inference.root import CoefficientPrior, coefficient_prior, draw_root
 from mcpbayes.inference.small_matrices import Array
 from mcpbayes.inference.tree import Hierarchy, blocks
@@ -41,6 +41,19 @@ LEVELS = ("study", "comparison")
 BAND = 40_000
 
 
+def from_priors(
+    coords: Coordinates, prior: CoefficientPrior, rng: np.random.Generator
+) -> tuple[Truth, dict[str, Array]]:
+    """Return a truth drawn from the priors, and its variance parameters as `coordinates.parameters` gives them."""
+    drawn = parameters(coords, rng.standard_normal((1, coords.dimension)))
+    truth = Truth(
+        beta=prior.mean + np.einsum("pij,pj->pi", prior.factor, rng.standard_normal(prior.mean.shape)),
+        tau={level: drawn[f"tau_{level}"][0] for level in LEVELS},
+        rho={level: drawn[f"rho_{level}"][0] for level in LEVELS},
+    )
+    return truth, drawn
+
+
 def one_table(task: tuple[str, int]) -> dict[str, object]:
     """Return the ranks of the truths of one table, and how the fit went."""
     family, number = task
@@ -48,12 +61,7 @@ def one_table(task: tuple[str, int]) -> dict[str, object]:
     model = mcpbayes.load_model(family)
     coords = coordinates(model, LEVELS)
     prior = coefficient_prior(model, ["intercept"])
-    drawn = parameters(coords, rng.standard_normal((1, coords.dimension)))
-    truth = Truth(
-        beta=prior.mean + np.einsum("pij,pj->pi", prior.factor, rng.standard_normal(prior.mean.shape)),
-        tau={level: drawn[f"tau_{level}"][0] for level in LEVELS},
-        rho={level: drawn[f"rho_{level}"][0] for level in LEVELS},
-    )
+    truth, drawn = from_priors(coords, prior, rng)
     tree, effects = fill(design(Shape(family, STUDIES, missing=0.2), rng), truth, rng)
     target = log_posterior(tree, model, ["intercept"], coords)
     found = explore(target, judged_parameters(coords), coords.dimension, rng)
@@ -109,18 +117,13 @@ def quantities(phi: dict[str, Array], beta: Array, one: Array, new: Array) -> di
     return out
 
 
-def users_case(number: int) -> dict[str, list[bool]]:
+def users_case(number: int) -> dict[str, bool]:
     """Simulate a table from plots, estimate its standard deviations from n = 3, and say which intervals cover."""
     rng = np.random.default_rng([SEED, 7, number])
     model = mcpbayes.load_model("arm-based")
     coords = coordinates(model, LEVELS)
     prior = coefficient_prior(model, ["intercept"])
-    drawn = parameters(coords, rng.standard_normal((1, coords.dimension)))
-    truth = Truth(
-        beta=prior.mean + np.einsum("pij,pj->pi", prior.factor, rng.standard_normal(prior.mean.shape)),
-        tau={level: drawn[f"tau_{level}"][0] for level in LEVELS},
-        rho={level: drawn[f"rho_{level}"][0] for level in LEVELS},
-    )
+    truth, _ = from_priors(coords, prior, rng)
     empty = design(Shape("arm-based", STUDIES), rng)
     exact, _ = fill(replace(empty, sampling=np.zeros_like(empty.sampling)), truth, rng)
     tree = measured(exact, rng)

@@ -17,18 +17,9 @@ from mcpbayes.estimands.quantities import NEED_REFERENCE, Block, quantities
 from mcpbayes.estimands.reading import describe
 from mcpbayes.estimands.targets import target_name
 from mcpbayes.estimands.tree import group, with_groups
-from mcpbayes.evidence.findings import (
-    CHECKS,
-    ESS_LIMIT,
-    PARETO_K_LIMIT,
-    R_HAT_LIMIT,
-    Worst,
-    count_problems,
-    row_problems,
-    sampler_problems,
-    worst_row,
-)
+from mcpbayes.evidence.findings import CHECKS, Worst, count_problems, row_problems, sampler_problems, worst_row
 from mcpbayes.kernels import use_numba
+from mcpbayes.monte_carlo.limits import ESS_LIMIT, PARETO_K_LIMIT, R_HAT_LIMIT
 from mcpbayes.workers import in_threads
 
 __all__ = [

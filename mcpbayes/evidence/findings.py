@@ -9,14 +9,7 @@ import pandas as pd
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import Problem
-
-#: Limits of the gate (Vehtari et al. 2021, doi:10.1214/20-BA1221; k̂: Vehtari et al. 2024, arXiv:1507.02646).
-R_HAT_LIMIT: Final = 1.01
-ESS_LIMIT: Final = 400
-PARETO_K_LIMIT: Final = 0.7
-
-#: Least ESS/N of the collapsed engine's proposals.
-EFFICIENCY_LIMIT: Final = 0.3
+from mcpbayes.monte_carlo.limits import EFFICIENCY_LIMIT, ESS_LIMIT, PARETO_K_LIMIT, R_HAT_LIMIT
 
 #: Checks of the gate; a judgement replaces the problems of an earlier one.
 CHECKS: Final = (

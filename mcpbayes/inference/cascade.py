@@ -12,19 +12,14 @@ from mcpbayes.inference.mixtures import Mixture, defended, draw, learn, log_dens
 from mcpbayes.inference.mode import LogDensity, Mode, find_modes
 from mcpbayes.inference.small_matrices import Array
 from mcpbayes.inference.tempering import temper
+from mcpbayes.monte_carlo.limits import EFFICIENCY_LIMIT, ESS_LIMIT, PARETO_K_LIMIT, R_HAT_LIMIT
 from mcpbayes.monte_carlo.summaries import convergence
 
 #: Proposals of which the final chains are made; adaptation is over when they are drawn.
 PROPOSALS: Final = 16_000
 
-#: What the final weights must satisfy, and the chains made of them.
-MOST_PARETO_K: Final = 0.7
-LEAST_EFFICIENCY: Final = 0.3
-MOST_R_HAT: Final = 1.01
-LEAST_ESS: Final = 400
-
 #: Draws from which chains are judged: of fewer, another proposal would make no more.
-_JUDGEABLE: Final = 4 * LEAST_ESS
+_JUDGEABLE: Final = 4 * ESS_LIMIT
 
 #: Up to this many coordinates the short attempts suffice; more need larger rounds.
 _FEW: Final = 7
@@ -174,7 +169,7 @@ def assess(
     """
     path = metropolis(log_weight, chains, draws, rng)
     k, share = pareto_k(log_weight), efficiency(log_weight)
-    passed = k < MOST_PARETO_K and share > LEAST_EFFICIENCY
+    passed = k < PARETO_K_LIMIT and share > EFFICIENCY_LIMIT
     if chains * draws >= _JUDGEABLE:
         passed = passed and chains_mix(judged(z[path.place.ravel()], system).reshape(-1, chains, draws))
     return Proposals(z, log_weight, path, system, attempt, k, share, passed)
@@ -208,7 +203,7 @@ def _adapt(attempt: Attempt, target: LogDensity, modes: list[Mode], d: int, rng:
         used.append(mixture)
         components = attempt.components if attempt.particles or number >= _SINGLE else len(mixture.weight)
         mixture = _learn(components, mixture, z, _truncated(value - proposed), rng)
-    if not last >= 0.5 * LEAST_EFFICIENCY and not attempt.particles:
+    if not last >= 0.5 * EFFICIENCY_LIMIT and not attempt.particles:
         return None
     return defended(mixture)
 
@@ -258,4 +253,4 @@ def chains_mix(draws: Array) -> bool:
     found = convergence(draws)
     # Rows that cannot move (a fixed parameter) have none; with one chain there is no R-hat.
     scale, ess = found["r_hat"], np.minimum(found["ess_bulk"], found["ess_tail"])
-    return not bool((scale >= MOST_R_HAT).any() or (ess < LEAST_ESS).any())
+    return not bool((scale >= R_HAT_LIMIT).any() or (ess < ESS_LIMIT).any())

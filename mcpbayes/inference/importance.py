@@ -101,8 +101,9 @@ def metropolis(log_weight: Array, chains: int, draws: int, rng: np.random.Genera
 
     Notes
     -----
-    A proposal is accepted with probability min(1, w_new/w_now): the target is left invariant exactly, whatever the
-    proposal distribution (Tierney 1994, doi:10.1214/aos/1176325750).
+    A proposal is accepted with probability min(1, w_new/w_now): with independent proposals the target is left invariant
+    whatever the proposal distribution (Tierney 1994, doi:10.1214/aos/1176325750). That a chain starts from one of its
+    own proposals, and that components of a mixture are drawn in fixed numbers, changes this by O(1/N).
     """
     steps = len(log_weight) // chains
     thinning = steps // draws

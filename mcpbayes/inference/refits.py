@@ -2,7 +2,7 @@
 
 What the studies say about coefficients and kinds adds up, so the density of the table without a study is that of the
 whole less the study's own part. The proposals of the fit to all studies are weighed by it: independence Metropolis
-chains of them leave the posterior without the study invariant exactly, and their weights are judged as those of any
+chains of them leave the posterior without the study invariant, and their weights are judged as those of any
 fit. Where they do not cover it, proposals are made anew, without the study from the start.
 """
 

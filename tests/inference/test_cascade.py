@@ -79,7 +79,7 @@ def test_what_cannot_be_covered_is_not_passed():
     """A banana so thin that eight components do not fill it: the best effort comes back, marked as not passed."""
     found = explore(lambda system: lambda z: banana(z, 0.01), coordinates_themselves, 6, np.random.default_rng(6))
     assert not found.passed
-    assert found.efficiency < cascade.LEAST_EFFICIENCY or found.pareto_k > cascade.MOST_PARETO_K
+    assert found.efficiency < cascade.EFFICIENCY_LIMIT or found.pareto_k > cascade.PARETO_K_LIMIT
 
 
 def test_two_modes_are_both_found():

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
-from mcpbayes.evidence import findings as gate
 from mcpbayes.evidence.diagnostics import Diagnostics
 from mcpbayes.evidence.findings import Worst
+from mcpbayes.monte_carlo import limits as gate
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.material import Row, heading
 
