@@ -26,7 +26,6 @@ from mcpbayes.output.conclusion import conclude
 from mcpbayes.output.plots.gallery import forest, scenario_plane
 from mcpbayes.output.summary import scenario_table, share_table, summarise
 from mcpbayes.specification.loading import from_toml, load_model
-from mcpbayes.workers import in_threads
 
 EFFECTS = ("study_effect", "site_effect", "comparison_effect", "baseline")
 
@@ -128,6 +127,7 @@ def test_concluding_holds_a_few_blocks_only() -> None:
         tracemalloc.stop()
         return found
 
+    peak(160)  # what is imported or compiled once is no part of the walk
     few, many = peak(160), peak(480)
     stored = 320 * 4 * 6 * 8 * 600  # effects, δ, Δr and ratios of the further comparisons
     assert many - few < 0.25 * stored
@@ -201,7 +201,10 @@ def test_blocks_cover_every_node_once(both: tuple[xr.DataTree, xr.DataTree]) -> 
 
 
 def test_a_walk_holds_a_few_blocks_only() -> None:
-    """The peak of memory does not grow with the number of studies."""
+    """The peak of memory does not grow with the number of studies.
+
+    One worker: with several the peak depends on whose blocks happen to be in work together.
+    """
 
     def peak(studies: int) -> int:
         tree = streamed(fake_result(studies=studies, draws=150, kinds=("manure",)))
@@ -209,11 +212,12 @@ def test_a_walk_holds_a_few_blocks_only() -> None:
         change = delta_mcp(tree)["delta_mcp"].to_dataset()
         walk = sources(data, posterior, change, targets(data, posterior), 1)
         tracemalloc.start()
-        assert sum(in_threads(lambda source: len(source().places), walk)) == 2 + 5 * studies
+        assert sum(len(source().places) for source in walk) == 2 + 5 * studies
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found
 
+    peak(160)  # what is imported or compiled once is no part of the walk
     few, many = peak(160), peak(480)
     stored = 320 * 4 * 2 * 8 * 600  # what the effects of the further comparisons would take
     assert many - few < 0.25 * stored
