@@ -53,7 +53,8 @@ def share_draws(posterior: xr.Dataset, points: xr.Dataset, eps: Tolerances, seed
 
 def _centres(posterior: xr.Dataset, points: xr.Dataset) -> tuple[Array, Array]:
     """Return typical effects (pool, centre, draw) at all rows and kinds in use, and their weights (point, centre)."""
-    pools = posterior.sel(outcome=list(_POOLS))
+    # Only these variables: the rest of the posterior is large, and selecting copies.
+    pools = posterior[[name for name in ("beta", "kind_effect") if name in posterior]].sel(outcome=list(_POOLS))
     beta = node_major(pools["beta"], "outcome", "coefficient")
     rows, weights = points["row"].values, points["kind_weight"].values
     if "kind_effect" not in posterior:

@@ -15,7 +15,7 @@ from mcpbayes.vocabulary import ARM_BASED
 Index = NDArray[np.intp]
 
 #: Studies that are worked on at once; part of the key of the random numbers, so changing it changes results.
-STUDIES_PER_BLOCK = 32
+STUDIES_PER_BLOCK = 16
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,7 +59,7 @@ def some_ratios(size: int) -> np.ndarray:
     return given
 
 
-# More than one block of 32 studies.
+# More than one block of studies.
 CASES = {
     "plain": lambda: fake_result(studies=35, draws=30),
     "one kind": lambda: fake_result(studies=35, draws=30, kinds=("manure",)),

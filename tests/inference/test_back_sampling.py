@@ -74,7 +74,7 @@ def test_effects_do_not_depend_on_being_drawn_whole_by_block_or_up_to_the_baseli
     covariances = random_covariances(4, 2, draws=300)
     beta, kind = draw_root(tree, covariances, random_prior(0, 2), small.cholesky(covariances.study[None])[0], seed=1)
     whole = draw_below(tree, covariances, beta, kind, seed=7)
-    assert len(blocks(tree)) == 2
+    assert len(blocks(tree)) == 3
     for block in blocks(tree):
         short = draw_block(block, covariances, beta, kind, 7, upto="baseline")
         full = draw_block(block, covariances, beta, kind, 7)
