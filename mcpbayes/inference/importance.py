@@ -15,7 +15,8 @@ _SMALLEST_TAIL: Final = 5
 
 def normalised(log_weight: Array) -> Array:
     """Return weights that sum to one."""
-    return np.asarray(np.exp(log_weight - logsumexp(log_weight)))
+    weight = np.exp(log_weight - log_weight.max())
+    return np.asarray(weight / weight.sum())
 
 
 def efficiency(log_weight: Array) -> float:

@@ -62,8 +62,8 @@ def component_log_densities(mixture: Mixture, z: Array) -> tuple[Array, Array]:
     d = z.shape[1]
     distance = np.empty((len(mixture.weight), len(z)))
     for place, (centre, factor) in enumerate(zip(mixture.centre, mixture.factor, strict=True)):
-        inverse = np.linalg.inv(factor)
-        distance[place] = np.sum(((z - centre) @ inverse.T) ** 2, axis=1)
+        away = (z - centre) @ np.linalg.inv(factor).T
+        np.vecdot(away, away, out=distance[place])
     df = mixture.df[:, None]
     log_det = np.log(np.diagonal(mixture.factor, axis1=1, axis2=2)).sum(axis=1)[:, None]
     constant = gammaln(0.5 * (df + d)) - gammaln(0.5 * df) - 0.5 * d * np.log(np.pi * df) - log_det
