@@ -35,6 +35,7 @@ benchmarks: $(STAMP)
 	$(RUN)python -m benchmarks.speed
 	$(RUN)python -m benchmarks.robustness
 	$(RUN)python -m benchmarks.calibration
+	$(RUN)python -m benchmarks.calibration --coverage
 
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.12 --generate-hashes --no-header -o constraints.txt
