@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import calibration, robustness
+from benchmarks import calibration, left_out, robustness
 from mcpbayes.kernels import VARIABLE
+from mcpbayes.monte_carlo.limits import EFFICIENCY_LIMIT, PARETO_K_LIMIT
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +19,11 @@ def grid() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def record() -> dict:
     return json.loads(calibration.RECORD.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def without() -> dict:
+    return json.loads(left_out.RECORD.read_text(encoding="utf-8"))
 
 
 def test_the_grid_is_as_wide_as_it_says(grid):
@@ -93,3 +99,11 @@ def test_coverage_with_standard_deviations_from_three_plots_is_recorded(record):
         "log_delta_mcp[mean]",
     }
     assert all(0.8 < share < 1.0 for share in found["coverage_95"].values())
+
+
+@pytest.mark.parametrize(("name", "studies"), [("SNDB", 15), ("J200", 200)])
+def test_every_study_left_out_is_a_fit_within_the_limits(without, name, studies):
+    found = without[name]
+    assert found["studies"] == found["passed"] == studies and 0 < found["reweighted"] <= studies
+    assert found["largest_pareto_k"] < PARETO_K_LIMIT and found["least_efficiency"] > EFFICIENCY_LIMIT
+    assert set(found["seconds"]) == {"wall", "cpu"} and min(found["seconds"].values()) > 0
