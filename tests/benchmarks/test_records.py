@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import calibration, left_out, robustness
+from benchmarks import calibration, left_out, robustness, speed
 from mcpbayes.kernels import VARIABLE
 from mcpbayes.monte_carlo.limits import EFFICIENCY_LIMIT, PARETO_K_LIMIT
 
@@ -19,6 +19,11 @@ def grid() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def record() -> dict:
     return json.loads(calibration.RECORD.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def times() -> dict:
+    return json.loads(speed.RECORD.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +104,22 @@ def test_coverage_with_standard_deviations_from_three_plots_is_recorded(record):
         "log_delta_mcp[mean]",
     }
     assert all(0.8 < share < 1.0 for share in found["coverage_95"].values())
+
+
+def test_speed_adds_up(times):
+    for one in times["warm"]:
+        seconds = one["seconds"]
+        assert seconds["total"] == pytest.approx(sum(seconds[stage] for stage in ("fit", "estimate", "tables")))
+        assert one["ratio_to_floor"] == pytest.approx(seconds["total"] / one["floor_seconds"])
+    for kernel, slope in times["exponent"].items():
+        plain = [one for one in times["warm"] if one["kernel"] == kernel and not one["kinds and sites"]]
+        x, y = (np.log([values]) for values in ([p["rows"] for p in plain], [p["seconds"]["total"] for p in plain]))
+        assert slope == pytest.approx(float(np.cov(x, y)[0, 1] / np.var(x, ddof=1)))
+
+
+def test_time_grows_no_faster_than_the_table_and_memory_stays_below_a_gigabyte(times):
+    assert all(slope <= 1.0 for slope in times["exponent"].values())
+    assert all(one["engine"] == "collapsed" and one["peak_mb"] < 1024 for one in times["warm"])
 
 
 @pytest.mark.parametrize(("name", "studies"), [("SNDB", 15), ("J200", 200)])
