@@ -106,6 +106,22 @@ def test_coverage_with_standard_deviations_from_three_plots_is_recorded(record):
     assert all(0.8 < share < 1.0 for share in found["coverage_95"].values())
 
 
+def test_ranks_take_five_minutes_on_two_cores(record):
+    assert record["workers"] == 2 and record["kernel"] in ("numpy", "numba")
+    assert record["seconds"]["wall"] <= 300
+
+
+def test_speed_has_its_sizes_and_columns(times):
+    for kernel in ("numpy", "numba"):
+        found = [one for one in times["warm"] if one["kernel"] == kernel]
+        assert [one["kinds and sites"] for one in found] == [False] * 4 + [True]
+        for one, asked in zip(found, (*speed.ROWS, 150), strict=True):
+            assert 0.9 * asked < one["rows"] <= asked
+    assert len(times["warm"]) == 10 and set(times["exponent"]) == {"numpy", "numba"}
+    assert all(one["cpu_seconds"] > 0 and one["floor_ns_per_normal"] > 0 for one in times["warm"])
+    assert len(times["cold"]) == 3 and all(seconds > 0 for seconds in times["cold"].values())
+
+
 def test_speed_adds_up(times):
     for one in times["warm"]:
         seconds = one["seconds"]
