@@ -14,7 +14,7 @@ help:
 	@echo "make test   the test suite"
 	@echo "make lint   formatting, linters, strict types"
 	@echo "make notebooks  run the notebooks and keep their output"
-	@echo "make benchmarks  speed, robustness and calibration of the collapsed engine, recorded"
+	@echo "make benchmarks  speed, studies left out, robustness and calibration of the collapsed engine, recorded"
 	@echo "make lock   write constraints.txt anew from pyproject.toml"
 
 demo: $(STAMP)
@@ -33,8 +33,10 @@ notebooks: $(STAMP)
 
 benchmarks: $(STAMP)
 	$(RUN)python -m benchmarks.speed
+	$(RUN)python -m benchmarks.left_out
 	$(RUN)python -m benchmarks.robustness
 	$(RUN)python -m benchmarks.calibration
+	$(RUN)python -m benchmarks.calibration --coverage
 
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.12 --generate-hashes --no-header -o constraints.txt

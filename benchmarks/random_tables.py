@@ -6,6 +6,7 @@ import numpy as np
 
 from mcpbayes.inference.small_matrices import Array
 from mcpbayes.inference.tree import Hierarchy
+from mcpbayes.kernels import use_numba
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def design(shape: Shape, rng: np.random.Generator) -> Hierarchy:
         design=np.ones((len(arm), 1)),
         kind=_kinds(len(arm), shape.kinds, rng),
         control_covariance=shared,
+        compiled=use_numba(len(arm)),
     )
 
 

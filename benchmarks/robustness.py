@@ -8,13 +8,13 @@ ESS/N, R-hat and effective sample sizes of the chains, and whether all of the li
 
 import argparse
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import mcpbayes
+from benchmarks.processes import pool
 from benchmarks.random_tables import Shape, Truth, design, fill
 from mcpbayes.inference.cascade import explore
 from mcpbayes.inference.collapsed import judged_parameters, log_posterior
@@ -115,8 +115,8 @@ _WORST = ((np.nanmax, "r_hat"), (np.nanmin, "ess_bulk"), (np.nanmin, "ess_tail")
 def study(settings: list[str], tables: int | None, workers: int) -> pd.DataFrame:
     """Return one row per table."""
     tasks = [(name, number) for name in settings for number in range(tables or TABLES[name])]
-    with ProcessPoolExecutor(workers) as pool:
-        return pd.DataFrame(list(pool.map(examine, tasks, chunksize=4)))
+    with pool(workers) as processes:
+        return pd.DataFrame(list(processes.map(examine, tasks, chunksize=4)))
 
 
 def report(table: pd.DataFrame) -> str:

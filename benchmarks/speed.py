@@ -2,17 +2,24 @@
 
     python -m benchmarks.speed                    the standard model, 150 to 30,000 rows, both kernels, cold and warm
     python -m benchmarks.speed --rows 150 --kernel numpy
+    python -m benchmarks.speed --profile           what bounds it: shares of the stages and of functions, on one core
 
-Warm: in one process, after a first run; the best of several. The floor is NumPy's time, one thread, for as many
-standard normals as there are effects (studies, controls, comparisons; two pools) times 4000 draws; ratios to it are
-within one run and travel between machines, seconds do not. Memory is the peak of the whole process. Writes
-``benchmarks/records/speed.json``.
+Warm: in one process, after a first run; the best of several, with the processor seconds of that run beside it, since
+machines are shared. Memory is the peak of the whole process. Writes ``benchmarks/records/speed.json``.
+
+The floor is NumPy's time, one thread, for as many standard normals as there are effects (studies, controls,
+comparisons; two pools) times 4000 draws. It is the machine's yardstick (``floor_ns_per_normal``): ratios to it are
+within one run and travel between machines, seconds do not. A bar that was given in seconds reads as a multiple of the
+floor of the machine that it was written for: 0.013 s at 150 rows, 0.049 at 600, 0.245 at 3000 and 2.5 at 30,000.
 """
 
 import argparse
+import cProfile
 import gc
+import io
 import json
 import os
+import pstats
 import resource
 import subprocess
 import sys
@@ -22,6 +29,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks.processes import clock
 
 RECORD = Path(__file__).parent / "records" / "speed.json"
 ROWS = (150, 600, 3000, 30_000)
@@ -83,14 +92,15 @@ def measure(rows: int, kinds: int, repeats: int) -> dict[str, object]:
         state.clear()
         gc.collect()  # the result of the run before refers to itself: without this its memory is not free yet
         state = {"arms": arms, "model": model}
-        seconds = {}
+        wall, cpu = {}, 0.0
         for name, stage in stages():
-            begin = time.perf_counter()
-            state = stage(state)
-            seconds[name] = time.perf_counter() - begin
-        runs.append(seconds)
-    best = min(runs[1:], key=lambda run: sum(run.values()))
-    total, floor = sum(best.values()), floor_seconds(arms)
+            with clock() as spent:
+                state = stage(state)
+            wall[name] = spent["wall"]
+            cpu += spent["cpu"]
+        runs.append((wall, cpu))
+    best, cpu = min(runs[1:], key=lambda run: sum(run[0].values()))
+    total, (floor, normals) = sum(best.values()), floor_seconds(arms)
     summary, stats = state["summary"], state["result"]["sample_stats"].attrs
     bulk = summary.loc[summary["level"] == "parameter", "ess_bulk"].min()
     return {
@@ -100,23 +110,42 @@ def measure(rows: int, kinds: int, repeats: int) -> dict[str, object]:
         "engine": state["result"].attrs["engine"],
         "attempt": int(stats.get("attempt", 0)),
         "kernel": os.environ.get("MCPBAYES_KERNEL", "auto"),
-        "seconds": {"prepare (not counted)": prepared, "first run": sum(runs[0].values()), **best, "total": total},
+        "seconds": {"prepare (not counted)": prepared, "first run": sum(runs[0][0].values()), **best, "total": total},
+        "cpu_seconds": cpu,
         "ess_per_second": float(bulk / total),
-        "floor_seconds": floor[0],
-        "ratio_to_floor": total / floor[0],
+        "floor_seconds": floor,
+        "floor_ns_per_normal": floor / normals * 1e9,
+        "ratio_to_floor": total / floor,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
-def in_process(rows: int, kernel: str, kinds: int, repeats: int) -> dict[str, object]:
-    """Run `measure` in a process of its own, so that memory is its own too."""
-    command = [sys.executable, "-m", "benchmarks.speed", "--one", str(rows), "--kinds", str(kinds)]
+def profile(rows: int, kinds: int) -> str:
+    """Return the shares of the stages and the fifteen functions of most own time, on one core, after a first run."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, so no threads: a profile sees its own only
+    arms, model = arms_of(rows, kinds)
+    wall, profiler = {}, cProfile.Profile()
+    for watched in (False, True):
+        state: dict = {"arms": arms, "model": model}
+        for name, stage in stages():
+            if watched:
+                profiler.enable()
+            with clock() as spent:
+                state = stage(state)
+            profiler.disable()
+            wall[name] = spent["cpu"]
+    shares = ", ".join(f"{name} {value / sum(wall.values()):.0%}" for name, value in wall.items())
+    text = io.StringIO()
+    pstats.Stats(profiler, stream=text).strip_dirs().sort_stats("tottime").print_stats(15)
+    return f"{arms.sizes['comparison']} rows{', kinds and sites' if kinds else ''}: {shares}\n{text.getvalue()}"
+
+
+def in_process(kernel: str, rows: int, kinds: int, *more: str) -> str:
+    """Run one size in a process of its own, so that memory, and the core it is bound to, are its own too."""
+    command = [sys.executable, "-m", "benchmarks.speed", "--one", str(rows), "--kinds", str(kinds), *more]
     environment = os.environ | {"MCPBAYES_KERNEL": kernel}
-    done = subprocess.run(
-        [*command, "--repeats", str(repeats)], env=environment, capture_output=True, text=True, check=True
-    )
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def cold() -> dict[str, float]:
@@ -155,7 +184,8 @@ def show(found: dict[str, object]) -> str:
     return (
         f"{found['rows']:>6} rows{', kinds and sites' if found['kinds and sites'] else ''}, {found['engine']}, kernel "
         f"{found['kernel']}, attempt {found['attempt']}: {seconds['total']:.3f} s = "
-        f"{found['ratio_to_floor']:.1f} x floor ({parts}), "
+        f"{found['ratio_to_floor']:.1f} x floor of {found['floor_ns_per_normal']:.1f} ns per normal "
+        f"({parts}; {found['cpu_seconds']:.3f} of the processors), "
         f"{found['ess_per_second']:.0f} ESS/s, {found['peak_mb']:.0f} MB"
     )
 
@@ -166,22 +196,38 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="*", default=list(ROWS))
     parser.add_argument("--kernel", nargs="*", default=["numpy", "numba"])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--profile", action="store_true", help="print what bounds each size; records nothing")
     parser.add_argument("--kinds", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.one is not None:
+    if given.one is None:
+        every = [(kernel, *size) for kernel in given.kernel for size in [*((rows, 0) for rows in given.rows), (150, 5)]]
+        (print_profiles if given.profile else record)(every, given.repeats)
+    elif given.profile:
+        print(profile(given.one, given.kinds))
+    else:
         print(json.dumps(measure(given.one, given.kinds, given.repeats)))
-        return
+
+
+def print_profiles(every: list[tuple[str, int, int]], _: int) -> None:
+    """Say of each kernel and size (rows, kinds) what bounds it."""
+    for kernel, rows, kinds in every:
+        print(f"kernel {kernel}, {in_process(kernel, rows, kinds, '--profile')}", flush=True)
+
+
+def record(every: list[tuple[str, int, int]], repeats: int) -> None:
+    """Measure each kernel and size (rows, kinds), warm and cold; keep it where these are the sizes of the record."""
     found = []
-    for kernel in given.kernel:
-        for rows, kinds in [*((rows, 0) for rows in given.rows), (150, 5)]:
-            found.append(in_process(rows, kernel, kinds, given.repeats if rows < 30_000 else 1))
-            print(show(found[-1]), flush=True)
-    exponents = {kernel: exponent([one for one in found if one["kernel"] == kernel]) for kernel in given.kernel}
+    for kernel, rows, kinds in every:
+        best_of = repeats if rows < 30_000 else 1
+        found.append(json.loads(in_process(kernel, rows, kinds, "--repeats", str(best_of))))
+        print(show(found[-1]), flush=True)
+    kernels = list(dict.fromkeys(kernel for kernel, *_ in every))
+    exponents = {kernel: exponent([one for one in found if one["kernel"] == kernel]) for kernel in kernels}
     print(f"exponent of time over rows: {exponents}")
     starts = cold()
     print(f"cold, seconds: {starts}")
-    if given.rows == list(ROWS):
+    if {rows for _, rows, kinds in every if not kinds} == set(ROWS):
         RECORD.write_text(json.dumps({"warm": found, "exponent": exponents, "cold": starts}, indent=1) + "\n")
 
 

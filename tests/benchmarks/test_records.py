@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import calibration, robustness
+from benchmarks import calibration, left_out, robustness, speed
+from mcpbayes.kernels import VARIABLE
+from mcpbayes.monte_carlo.limits import EFFICIENCY_LIMIT, PARETO_K_LIMIT
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +19,16 @@ def grid() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def record() -> dict:
     return json.loads(calibration.RECORD.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def times() -> dict:
+    return json.loads(speed.RECORD.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def without() -> dict:
+    return json.loads(left_out.RECORD.read_text(encoding="utf-8"))
 
 
 def test_the_grid_is_as_wide_as_it_says(grid):
@@ -62,8 +74,11 @@ def test_ranks_are_uniform_within_the_band(record, family):
     assert found["engine_passed"] >= 0.99 * found["tables"]
 
 
+@pytest.mark.parametrize("kernel", ["numpy", "numba"])
 @pytest.mark.parametrize("family", calibration.FAMILIES)
-def test_the_ranks_come_out_again(record, family):
+def test_the_ranks_come_out_again(record, family, kernel, monkeypatch):
+    pytest.importorskip(kernel)
+    monkeypatch.setenv(VARIABLE, kernel)
     for number, ranks in enumerate(record[family]["first_ranks"]):
         assert calibration.one_table((family, number))["ranks"] == ranks
 
@@ -82,10 +97,50 @@ def test_the_band_holds_uniform_ranks_and_finds_others():
 
 
 def test_coverage_with_standard_deviations_from_three_plots_is_recorded(record):
-    found = record["standard deviations from three plots"]
+    found = record[calibration.COVERAGE]
     assert found["tables"] >= 1000 and set(found["coverage_95"]) == {
         "beta[necromass]",
         "beta[soc]",
         "log_delta_mcp[mean]",
     }
     assert all(0.8 < share < 1.0 for share in found["coverage_95"].values())
+
+
+def test_ranks_take_five_minutes_on_two_cores(record):
+    assert record["workers"] == 2 and record["kernel"] in ("numpy", "numba")
+    assert record["seconds"]["wall"] <= 300
+
+
+def test_speed_has_its_sizes_and_columns(times):
+    for kernel in ("numpy", "numba"):
+        found = [one for one in times["warm"] if one["kernel"] == kernel]
+        assert [one["kinds and sites"] for one in found] == [False] * 4 + [True]
+        for one, asked in zip(found, (*speed.ROWS, 150), strict=True):
+            assert 0.9 * asked < one["rows"] <= asked
+    assert len(times["warm"]) == 10 and set(times["exponent"]) == {"numpy", "numba"}
+    assert all(one["cpu_seconds"] > 0 and one["floor_ns_per_normal"] > 0 for one in times["warm"])
+    assert len(times["cold"]) == 3 and all(seconds > 0 for seconds in times["cold"].values())
+
+
+def test_speed_adds_up(times):
+    for one in times["warm"]:
+        seconds = one["seconds"]
+        assert seconds["total"] == pytest.approx(sum(seconds[stage] for stage in ("fit", "estimate", "tables")))
+        assert one["ratio_to_floor"] == pytest.approx(seconds["total"] / one["floor_seconds"])
+    for kernel, slope in times["exponent"].items():
+        plain = [one for one in times["warm"] if one["kernel"] == kernel and not one["kinds and sites"]]
+        x, y = (np.log([values]) for values in ([p["rows"] for p in plain], [p["seconds"]["total"] for p in plain]))
+        assert slope == pytest.approx(float(np.cov(x, y)[0, 1] / np.var(x, ddof=1)))
+
+
+def test_time_grows_no_faster_than_the_table_and_memory_stays_below_a_gigabyte(times):
+    assert all(slope <= 1.0 for slope in times["exponent"].values())
+    assert all(one["engine"] == "collapsed" and one["peak_mb"] < 1024 for one in times["warm"])
+
+
+@pytest.mark.parametrize(("name", "studies"), [("SNDB", 15), ("J200", 200)])
+def test_every_study_left_out_is_a_fit_within_the_limits(without, name, studies):
+    found = without[name]
+    assert found["studies"] == found["passed"] == studies and 0 < found["reweighted"] <= studies
+    assert found["largest_pareto_k"] < PARETO_K_LIMIT and found["least_efficiency"] > EFFICIENCY_LIMIT
+    assert set(found["seconds"]) == {"wall", "cpu"} and min(found["seconds"].values()) > 0
