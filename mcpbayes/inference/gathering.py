@@ -6,6 +6,7 @@ sums of what the studies hand up. Only features that vary within some study of a
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,10 +176,16 @@ def _constant_features(group: Group, plan: Plan, kinds: int) -> Array:
     return found
 
 
+@cache
+def _upper(size: int) -> tuple[Index, Index]:
+    """Return rows and columns of the upper triangle."""
+    return np.triu_indices(size)
+
+
 def _add_squares(x: Array, information: Array, at: Index, total: Gathered) -> None:
     """Add Σ_node x x' ⊗ information of features x (p, node), which are the ``at``-th of the whole (in place)."""
     size = total.score.shape[1]
-    first, second = np.triu_indices(len(x))
+    first, second = _upper(len(x))
     weights = x[first] * x[second]
     # Indicators of different kinds have no products.
     some = weights.any(axis=1)
