@@ -1,7 +1,7 @@
 """How much hangs on what the table does not say: refits under other assumptions, shown side by side.
 
-Assumed CVs and correlations among plots are not estimated, since effects say nothing about them: the marginal
-likelihood of a refit is never looked at. What is shown is how far the conclusions move.
+Assumed CVs, and correlations among plots unless a prior asks for it, are not estimated, since effects say little about
+them: the marginal likelihood of a refit is never looked at. What is shown is how far the conclusions move.
 """
 
 import json

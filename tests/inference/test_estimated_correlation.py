@@ -1,6 +1,8 @@
 """The correlation over plots as a parameter of the fit: posterior by brute force, and everything around it."""
 
+import html
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,7 @@ from mcpbayes.inference.root import coefficient_prior, log_marginal
 from mcpbayes.inference.simulation import simulate
 from mcpbayes.inference.tree import build_hierarchy
 from mcpbayes.monte_carlo.summaries import mcse_mean
+from mcpbayes.output.document.report import render
 from mcpbayes.specification.structure import Specification
 
 ROW = "rho_within[necromass,soc]"
@@ -167,6 +170,17 @@ def test_assumptions_vary_what_is_assumed_and_leave_the_estimated_one(result):
     used = shown[shown["as_analysed"]].iloc[0]
     expected = mb.summarise(result).query("level == 'mean' and quantity == 'log_delta_mcp'").iloc[0]
     assert used["mean"] == pytest.approx(expected["mean"], rel=1e-12)
+
+
+def test_the_report_says_that_it_is_estimated(result):
+    page = html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", render(result, figures={}))))
+    draws = result["posterior"]["rho_within"].values
+    assert "was one unknown parameter of all arms that do not report it, estimated with the other parameters" in page
+    assert f"prior: beta(6, 2) on (1 + ρ)/2; posterior mean {draws.mean():.2f} (SD {draws.std():.2f})" in page
+    assert "except for the correlation, which was estimated" in page
+    source = result["data"]["source_rho"].values
+    count = f"{(source == 'imputed').sum()} of {(source != '').sum()} arms"
+    assert f"over plots of an arm, one ϱ for all of them, estimated ({count})" in page
 
 
 def test_what_a_unit_of_rho_adds_follows_the_cvs_and_is_gone_where_rho_is_known(result):
