@@ -45,7 +45,7 @@ def unknown(seed, studies, flat, site, edge, rho):
     return tree, replace(covariances, within=np.array(rho))
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @CASES
 def test_the_marginal_density_is_the_dense_one_of_each_draw(seed, studies, flat, site, edge, rho):
     tree, covariances = unknown(seed, studies, flat, site, edge, rho)
