@@ -53,6 +53,9 @@ REPORTED: Final = "reported"
 DERIVED: Final = "derived"
 IMPUTED: Final = "imputed"
 
+#: Variable of group ``data`` where the correlation over plots is estimated: what a unit of it adds to each covariance.
+PER_RHO: Final = "covariance_per_rho"
+
 #: Scenario classes: twelve sectors of the plane (x = SOC effect, y = necromass effect) counter-clockwise, then centre.
 SCENARIO_LABELS: Final = MappingProxyType(
     {

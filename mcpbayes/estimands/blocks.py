@@ -138,6 +138,7 @@ def _redrawn(data: xr.Dataset, posterior: xr.Dataset, seed: int) -> Iterator[Pie
         comparison=_sigma(posterior, "comparison"),
         study=_sigma(posterior, "study"),
         site=_sigma(posterior, "site") if "tau_site" in posterior else None,
+        within=node_major(posterior["rho_within"], "pair")[0] if "rho_within" in posterior else None,
     )
     beta, kind = coefficients(posterior)
     for block in tree_blocks.blocks(tree):

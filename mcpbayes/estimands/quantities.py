@@ -20,8 +20,8 @@ RATIOS: Final = ("log_delta_mcp", "delta_mcp", "mcp_efficacy_control", "mcp_effi
 #: Those of them that need r₀.
 NEED_REFERENCE: Final = RATIOS[1:]
 
-#: Levels of random effects in the order of the tables.
-_LEVELS: Final = ("study", "comparison", "site", "kind")
+#: What τ and ρ belong to, in the order of the tables: levels of random effects, and plots within arms.
+_LEVELS: Final = ("study", "comparison", "site", "kind", "within")
 
 
 class Block(NamedTuple):

@@ -1,7 +1,7 @@
 """How much hangs on what the table does not say: refits under other assumptions, shown side by side.
 
-Assumed CVs and correlations among plots are not estimated, since effects say nothing about them: the marginal
-likelihood of a refit is never looked at. What is shown is how far the conclusions move.
+Assumed CVs, and correlations among plots unless a prior asks for it, are not estimated, since effects say little about
+them: the marginal likelihood of a refit is never looked at. What is shown is how far the conclusions move.
 """
 
 import json
@@ -88,6 +88,7 @@ def assumptions(result: xr.DataTree) -> pd.DataFrame:
     CVs × ½, 1, 2 of the arms without SD, with means (bias correction CV²/(2n)) and covariances made anew; ϱ = 0, 0.5,
     0.9 and the value used, of the arms without a reported one; the rest as it is. Refits are by the collapsed engine
     with the seed of the result. A correlation that contradicts a reported covariance of a shared control is left out.
+    Where ϱ is estimated (``priors.rho_within.update``), it is so in every refit and has no rows of its own.
     """
     spec = specification(result)
     found = result if words.ASSUMPTIONS in result.children else with_assumptions(result)
@@ -134,7 +135,7 @@ def _settings(data: xr.Dataset, spec: Specification) -> Iterator[Setting]:
             if factor != 1:
                 made = with_dispersion(data, factor, bias_correction=spec.data.bias_correction)
             yield Setting(CVS, value, count, factor == 1 and not pooled, made)
-    if count := int(imputed_correlations(data).sum()):
+    if (count := int(imputed_correlations(data).sum())) and words.PER_RHO not in data:
         used = _used_correlation(data)
         for rho in sorted({*CORRELATIONS, *([] if pooled or used is None else [used])}):
             try:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mcpbayes.errors import SpecificationError
 from mcpbayes.measurement import effect_sizes
 from mcpbayes.tables import shared_variance as shared
-from mcpbayes.vocabulary import ARM_BASED, IMPUTED
+from mcpbayes.vocabulary import ARM_BASED, IMPUTED, PER_RHO
 
 Flags = NDArray[np.bool_]
 
@@ -54,11 +54,12 @@ def with_dispersion(data: xr.Dataset, factor: float, *, bias_correction: bool) -
         "cv": (("arm", "outcome"), cv),
         "log_mean": (("arm", "outcome"), np.where(flags, log_mean, before)),
     }
-    return _with_covariance(data.assign(changed), flags.any(axis=1))
+    made = _with_covariance(data.assign(changed), flags.any(axis=1))
+    return with_unknown_correlation(made) if PER_RHO in data else made
 
 
 def with_correlation(data: xr.Dataset, rho: float) -> xr.Dataset:
-    """Return data with assumed correlations of the pools replaced.
+    """Return data with assumed correlations of the pools replaced by a number.
 
     Parameters
     ----------
@@ -76,11 +77,43 @@ def with_correlation(data: xr.Dataset, rho: float) -> xr.Dataset:
     Arm-based: c = ϱ CVᵢ CVⱼ / max(nᵢ, nⱼ) of the arm. Contrast-based: c = ϱ √(vᵢ vⱼ) of the row, and what rows of one
     control are assumed to share follows their covariances as it did when the table was read.
     """
-    flags = imputed_correlations(data)
+    flags, data = imputed_correlations(data), data.drop_vars(PER_RHO, errors="ignore")
     if data.attrs["family"] != ARM_BASED:
         return _contrasts_with_correlation(data, flags, rho)
     values = np.where(flags, rho, data["rho_within"].values)
     return _with_covariance(data.assign(rho_within=("arm", values)), flags)
+
+
+def with_unknown_correlation(data: xr.Dataset) -> xr.Dataset:
+    """Return data in which the assumed correlations of the pools are one unknown number.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+
+    Returns
+    -------
+    xarray.Dataset
+        With variable `vocabulary.PER_RHO`: what a unit of ϱ adds to each sampling covariance, 0 where it was reported.
+        The sampling covariances themselves stay, as an example.
+
+    Raises
+    ------
+    SpecificationError
+        Contrast data in which rows of one control have no reported correlation: what they share hangs on ϱ, too, and
+        not in proportion to it, and for some ϱ there is no covariance that is both.
+    """
+    if data.attrs["family"] != ARM_BASED:
+        rows = imputed_correlations(data)
+        shares = data["control_covariance"].fillna(0.0).any(("outcome", "outcome_bis"))
+        if shares.sel(control=data["control_of_comparison"].values[rows]).any():
+            raise SpecificationError(
+                "the correlation cannot be estimated where rows that do not report it share their control: what they "
+                "share hangs on it, too; give rho or cov of those rows, or leave update out, so that worlds carry it",
+                "priors.rho_within.update",
+            )
+    half, none = (with_correlation(data, rho)["sampling_covariance"] for rho in (0.5, 0.0))
+    return data.assign({PER_RHO: (2.0 * (half - none)).fillna(0.0)})
 
 
 def _with_covariance(data: xr.Dataset, arms: Flags) -> xr.Dataset:

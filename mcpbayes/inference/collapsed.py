@@ -1,9 +1,9 @@
 """The engine ``collapsed``: draws of the variance parameters by weighted proposals, without gradients or compiler.
 
 Given standard deviations and correlations everything else is Gaussian and integrated out exactly, so the posterior has
-six dimensions in the standard model. A proposal distribution is fitted to it on the prior's quantile scale, frozen, and
-turned into independence Metropolis chains; coefficients and effects are then drawn from their exact conditional
-(`back_sampling`). Nothing here needs PyMC.
+six dimensions in the standard model, and one more where the correlation over plots is estimated. A proposal
+distribution is fitted to it on the prior's quantile scale, frozen, and turned into independence Metropolis chains;
+coefficients and effects are then drawn from their exact conditional (`back_sampling`). Nothing here needs PyMC.
 """
 
 from collections.abc import Callable
@@ -79,7 +79,7 @@ def sample(data: xr.Dataset, model: Specification, seed: int) -> tuple[xr.Datase
     Returns
     -------
     posterior : xarray.Dataset
-        Dims chain, draw; tau_* and rho_* of the levels that are on.
+        Dims chain, draw; tau_* and rho_* of the levels that are on, and rho_within where it is unknown.
     sample_stats : xarray.Dataset
         ``log_weight(chain, draw)``, ``accepted(chain, draw)``; attrs ``pareto_k``, ``efficiency`` (ESS/N of the final
         proposals), ``attempt`` (1: the first way of fitting the proposal sufficed), ``attempts`` (how many there are),
@@ -92,7 +92,7 @@ def sample(data: xr.Dataset, model: Specification, seed: int) -> tuple[xr.Datase
     """
     tree = build_hierarchy(data)
     names = [str(name) for name in data["coefficient"].values]
-    coords = coordinates(model, levels_on(data))
+    coords = coordinates(model, levels_on(data), within=tree.per_rho is not None)
     rng = generator(seed, "proposals")
     chains, draws = model.sampling.chains, model.sampling.draws
     if coords.dimension == 0:

@@ -58,7 +58,7 @@ class Compact(NamedTuple):
 
 def suits(tree: Hierarchy, site: bool) -> bool:
     """Return whether compiled kernels are wanted for a hierarchy and know its layout."""
-    return tree.compiled and tree.y.shape[1] == 2 and not site
+    return tree.compiled and tree.y.shape[1] == 2 and not site and tree.per_rho is None
 
 
 def compact(tree: Hierarchy) -> Compact:

@@ -25,6 +25,7 @@ UNITS = {
         for level in ("study", "site", "kind", "comparison")
         for symbol, unit in (("tau", "ln ratio"), ("rho", "1"))
     },
+    "rho_within": "1",
     "baseline": "ln(g/kg)",
     **{f"{level}_effect": "ln ratio" for level in ("study", "site", "kind", "comparison")},
 }

@@ -19,6 +19,7 @@ from mcpbayes.errors import SpecificationError
 from mcpbayes.inference import small_matrices as small
 from mcpbayes.inference.hierarchy import Covariances
 from mcpbayes.inference.small_matrices import Array
+from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.priors import number
 from mcpbayes.specification.structure import Prior, Specification
 
@@ -44,11 +45,12 @@ class Coordinates:
     outcomes : tuple of str
         K names.
     priors : mapping of name to Prior
-        ``tau_<level>`` and ``rho_<level>`` of the levels that are on.
+        ``tau_<level>`` and ``rho_<level>`` of the levels that are on; ``rho_within`` where it is unknown.
     tau : mapping of (level, outcome number) to coordinate
         Standard deviations that are not fixed.
     rho : mapping of (level, i, j) to coordinate
-        Partial correlations of outcomes j < i given the first j ones, where they are not fixed.
+        Partial correlations of outcomes j < i given the first j ones, where they are not fixed; ``within`` counts as a
+        level here.
     """
 
     outcomes: tuple[str, ...]
@@ -67,7 +69,7 @@ class Coordinates:
         return tuple(name.removeprefix("tau_") for name in self.priors if name.startswith("tau_"))
 
 
-def coordinates(model: Specification, levels: Sequence[str]) -> Coordinates:
+def coordinates(model: Specification, levels: Sequence[str], *, within: bool = False) -> Coordinates:
     """Return the coordinates of a model.
 
     Parameters
@@ -75,6 +77,8 @@ def coordinates(model: Specification, levels: Sequence[str]) -> Coordinates:
     model : Specification
     levels : sequence of str
         Levels that are on, among study, comparison, site, kind.
+    within : bool
+        Whether the correlation over plots is unknown: one more coordinate.
     """
     outcomes = tuple(model.data.outcomes)
     size = len(outcomes)
@@ -90,6 +94,9 @@ def coordinates(model: Specification, levels: Sequence[str]) -> Coordinates:
             for i in range(1, size):
                 for j in range(i):
                     rho[level, i, j] = len(tau) + len(rho)
+    if within:
+        priors[WITHIN] = model.priors[WITHIN]
+        rho["within", 1, 0] = len(tau) + len(rho)
     return Coordinates(outcomes, priors, tau, rho)
 
 
@@ -223,7 +230,8 @@ def parameters(coords: Coordinates, z: Array, system: System = "quantile") -> di
     Returns
     -------
     dict of arrays
-        ``tau_<level>`` (draw, K), ``rho_<level>`` (draw, K(K−1)/2) in the order of `vocabulary.pair_name`.
+        ``tau_<level>`` (draw, K), ``rho_<level>`` (draw, K(K−1)/2) in the order of `vocabulary.pair_name`, and
+        ``rho_within`` (draw, 1) where it is unknown.
     """
     draws, size = len(z), len(coords.outcomes)
     planes = np.ascontiguousarray(z.T)
@@ -240,6 +248,8 @@ def parameters(coords: Coordinates, z: Array, system: System = "quantile") -> di
         out[name] = tau
         if size > 1:
             out[f"rho_{level}"] = _correlations(coords, level, planes, draws)
+    if WITHIN in coords.priors:
+        out[WITHIN] = _correlations(coords, "within", planes, draws)
     return out
 
 
@@ -284,4 +294,5 @@ def covariances(found: Mapping[str, Array]) -> tuple[Covariances, Array | None]:
 
     site = sigma("site") if "tau_site" in found else None
     kind = small.cholesky(sigma("kind")[None])[0] if "tau_kind" in found else None
-    return Covariances(sigma("comparison"), sigma("study"), site), kind
+    within = found[WITHIN][:, 0] if WITHIN in found else None
+    return Covariances(sigma("comparison"), sigma("study"), site, within), kind

@@ -6,7 +6,7 @@ from typing import Final
 import xarray as xr
 
 from mcpbayes.errors import Problem
-from mcpbayes.inference.assumed import imputed_correlations, note_worlds, with_correlation
+from mcpbayes.inference.assumed import imputed_correlations, note_worlds, with_correlation, with_unknown_correlation
 from mcpbayes.inference.one_fit import Report, fit_once
 from mcpbayes.inference.worlds import pool, refit, strata
 from mcpbayes.specification.prior_rules import WITHIN
@@ -34,30 +34,38 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
         Groups ``data``, ``posterior`` (dims chain, draw, ...), ``sample_stats``, ``log_likelihood``,
         ``observed_data``. Effects are on the log scale, baselines in ln(g/kg). Attr ``engine`` says which one it was.
         Of large tables (`vocabulary.STORED_AT_MOST`) effects of single studies and comparisons and ``log_likelihood``
-        are not stored. With a prior ``rho_within`` the result is pooled over worlds, see `worlds.pool`.
+        are not stored. With a prior ``rho_within`` the result is pooled over worlds, see `worlds.pool`, or, with its
+        ``update``, ``posterior`` has one more parameter, ``rho_within``, and ``data`` shows its covariances at the
+        prior's median.
 
     Raises
     ------
     SpecificationError
         A prior is not one that the engine takes, the table does not determine the coefficients (see
-        `estimable.require_estimable`), or worlds would hold more draws than a result stores.
+        `estimable.require_estimable`), worlds would hold more draws than a result stores, or ``rho_within`` cannot be
+        estimated: by the engine ``nuts``, or of contrast data in which such rows share a control.
 
     Notes
     -----
     Sampled are standard deviations and correlations only; coefficients, effects and baselines are drawn from their
     exact Gaussian conditional given the rest of the same draw. ``log_likelihood.contrasts`` is the log density of each
     study's within-control contrasts given β, κ and the covariances of the levels, all other effects integrated out.
-    The data do not inform the correlation of the pools over plots of one arm where the table does not report it. Its
-    prior, where the specification has one, is therefore carried by ``sampling.worlds`` fits at the midpoints of equally
-    probable strata, pooled with equal weights.
+    The data hardly inform the correlation of the pools over plots of one arm where the table does not report it, and
+    what they say of it they say through the model. Its prior, where the specification has one, is therefore carried by
+    ``sampling.worlds`` fits at the midpoints of equally probable strata, pooled with equal weights; ``update`` makes it
+    one unknown parameter of all these arms instead, estimated with the others.
     """
     prior = model.priors.get(WITHIN)
     if prior is None:
         return fit_once(arms, model, seed=seed, report=report)
-    values = strata(prior, model.sampling.worlds)
     count = int(imputed_correlations(arms).sum())
     if count == 0:
         return _with_note(fit_once(arms, model, seed=seed, report=report), _NO_USE)
+    if prior.update:
+        (median,) = strata(prior, 1)
+        unknown = with_unknown_correlation(with_correlation(arms, median))
+        return _with_note(fit_once(unknown, model, seed=seed, report=report), _estimated(count))
+    values = strata(prior, model.sampling.worlds)
     worlds = [with_correlation(arms, value) for value in values]
     if len(worlds) == 1:
         return fit_once(worlds[0], model, seed=seed, report=report)
@@ -73,6 +81,15 @@ _NO_USE: Final = Problem(
     "the prior of rho_within has no use: the table reports every correlation of the pools over plots, or has one pool",
     "note",
 )
+
+
+def _estimated(count: int) -> Problem:
+    return Problem(
+        "rho-within-estimated",
+        f"the correlation of the pools over plots is not reported for {count} arms or rows; it is estimated as one "
+        "parameter that they share, rho_within",
+        "note",
+    )
 
 
 def _carried(count: int, values: list[float]) -> Problem:

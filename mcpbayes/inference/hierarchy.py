@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mcpbayes.inference import compact, planes
+from mcpbayes.inference import compact, planes, within
 from mcpbayes.inference.leaves import leaf_precision, residual_start
 from mcpbayes.inference.levels import Level, from_covariance, integrate, minors
 from mcpbayes.inference.plan import Plan, chunks, plan_of, rows_of, sum_up
@@ -28,20 +28,28 @@ from mcpbayes.inference.tree import Hierarchy, blocks, sum_into
 
 @dataclass(frozen=True)
 class Covariances:
-    """Heterogeneity at the levels of the hierarchy, each ``(K, K, draw)``; ``site`` is None where the level is off."""
+    """Heterogeneity at the levels of the hierarchy, each ``(K, K, draw)``; ``site`` is None where the level is off.
+
+    ``within`` (draw,): the correlation ϱ over plots, where it is unknown (`Hierarchy.per_rho`).
+    """
 
     comparison: Array
     study: Array
     site: Array | None = None
+    within: Array | None = None
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Covariances of some draws as planes; ``arms``: `levels.minors` of Σ_w."""
+    """Covariances of some draws as planes; ``arms``: `levels.minors` of Σ_w.
+
+    Where ϱ is unknown, ``powers`` are its powers and ``arms`` those minors times each of them (`within`).
+    """
 
     arms: Array
     study: Level
     site: Level | None
+    powers: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,11 @@ def levels_of(covariances: Covariances, now: slice) -> Levels:
         return from_covariance(planes.pack(sigma[..., now])[:, None])
 
     site = None if covariances.site is None else level(covariances.site)
-    return Levels(minors(planes.pack(covariances.comparison[..., now])), level(covariances.study), site)
+    arms, study = minors(planes.pack(covariances.comparison[..., now])), level(covariances.study)
+    if covariances.within is None:
+        return Levels(arms, study, site)
+    powers = within.powers(covariances.within[now])
+    return Levels(within.rows(arms, powers), study, site, powers)
 
 
 def climb(plan: Plan, levels: Levels, start: Array, density: bool = True) -> Climbed:
@@ -106,7 +118,8 @@ def climb(plan: Plan, levels: Levels, start: Array, density: bool = True) -> Cli
     cross = np.zeros((columns, columns, start.shape[-1]))
     carried, control, site = sum_up(start, plan.arms), None, None
     if plan.controls is not None and plan.baseline is not None:
-        carried, control = _pass(carried, plan.baseline, size, cross)
+        baseline = plan.baseline if levels.powers is None else within.level_at(plan.baseline, levels.powers)
+        carried, control = _pass(carried, baseline, size, cross)
         carried = sum_up(carried, plan.controls)
     if plan.sites is not None and levels.site is not None:
         carried, site = _pass(carried, levels.site, size, cross)

@@ -7,7 +7,7 @@ import xarray as xr
 
 import mcpbayes
 from mcpbayes import vocabulary as words
-from mcpbayes.errors import Problem
+from mcpbayes.errors import Problem, SpecificationError
 from mcpbayes.inference import collapsed
 from mcpbayes.inference.completion import complete_posterior
 from mcpbayes.inference.estimable import require_estimable
@@ -58,16 +58,27 @@ def sample_parameters(
     posterior, sample_stats : xarray.Dataset
     problems : list of Problem
         A note where ``auto`` had to turn to NUTS.
+
+    Raises
+    ------
+    SpecificationError
+        ``nuts`` is asked for where the correlation over plots is unknown; ``auto`` then stays with ``collapsed``.
     """
     wanted = model.sampling.engine
     problems: list[Problem] = []
     if wanted != "nuts":
         posterior, stats = collapsed.sample(arms, model, seed)
-        if stats.attrs["passed"] or wanted == "collapsed":
+        if stats.attrs["passed"] or wanted == "collapsed" or words.PER_RHO in arms:
             return "collapsed", posterior, stats, problems
         problems.append(turned_to_nuts(stats))
         if report is not None:
             report(str(problems[0]))
+    if words.PER_RHO in arms:
+        raise SpecificationError(
+            "the engine nuts does not estimate the correlation over plots; take sampling.engine=collapsed, or leave "
+            "update out, so that worlds carry it",
+            "priors.rho_within.update",
+        )
     from mcpbayes.inference.nuts import sample  # brings PyMC
 
     posterior, stats = sample(arms, model, seed, report)

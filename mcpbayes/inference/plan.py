@@ -5,17 +5,17 @@ first child of every parent, then the second of all that have two, and so on; so
 n_r parents, slice onto slice. Plans hold all that does not depend on draws and are made once per table.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 
-from mcpbayes.inference import planes
+from mcpbayes.inference import planes, within
 from mcpbayes.inference import small_matrices as small
 from mcpbayes.inference.leaves import Leaves, build_leaves
 from mcpbayes.inference.levels import Level, from_covariance, from_precision
 from mcpbayes.inference.small_matrices import Array
-from mcpbayes.inference.tree import Hierarchy, Index, sum_into
+from mcpbayes.inference.tree import Hierarchy, Index, at_correlation, sum_into
 
 #: Treated arms that are worked on at once: with `DRAWS` draws a plane stays in the cache.
 ARMS = 192
@@ -62,7 +62,7 @@ class Plan:
     studies : array of int
         Working order of the studies.
     baseline : Level or None
-        Flat baselines: precision from the control arms; shared errors: V_0g.
+        Flat baselines: precision from the control arms; shared errors: V_0g. Of an unknown ϱ: see `within`.
     offset : array (control, K) or None
         Flat baselines, in the order of ``controls``: what was subtracted from the arms of each control; NaN where an
         outcome was seen in none of them.
@@ -135,7 +135,7 @@ def plan_of(tree: Hierarchy, site: bool) -> Plan:
     """
     key = ("plan", site)
     if key not in tree.remembered:
-        tree.remembered[key] = _plan(tree, site)
+        tree.remembered[key] = (_plan if tree.per_rho is None else _plan_in_rho)(tree, site)
     found: Plan = tree.remembered[key]
     return found
 
@@ -155,6 +155,18 @@ def _plan(tree: Hierarchy, site: bool) -> Plan:
         baseline = from_covariance(planes.pack(np.moveaxis(shared, 0, 2))[..., None])
     leaves = build_leaves(y, tree.sampling[rows], tree.observed[rows])
     return Plan(leaves, arms, controls, sites, studies, baseline, offset, constant[studies][:, None])
+
+
+def _plan_in_rho(tree: Hierarchy, site: bool) -> Plan:
+    """Plan for an unknown ϱ: arms and baselines as quadratics in it, through the plans at three values."""
+    plans = [_plan(at_correlation(tree, rho), site) for rho in within.POINTS]
+    found = plans[1]
+    found = replace(found, leaves=within.leaves_in_rho([plan.leaves for plan in plans]))
+    if found.controls is None:
+        return found
+    level, log_scale = within.level_in_rho([plan.baseline for plan in plans if plan.baseline is not None])
+    extra = np.bincount(tree.study[tree.site[found.controls.nodes]], log_scale, tree.studies)
+    return replace(found, baseline=level, constant=found.constant - extra[found.studies][:, None])
 
 
 def _rungs(tree: Hierarchy, site: bool) -> tuple[Rung, Rung | None, Rung | None, Index]:

@@ -96,7 +96,7 @@ def fit_whole(tree: Hierarchy, model: Specification, names: list[str], levels: S
         Of the result.
     """
     tree = replace(tree, kinds=tree.kind_count)  # a kind keeps its place where its only study is left out
-    coords = coordinates(model, levels)
+    coords = coordinates(model, levels, within=tree.per_rho is not None)
     chains, draws = model.sampling.chains, model.sampling.draws
     if coords.dimension == 0:
         still = Chains(np.arange(chains * draws).reshape(chains, draws), np.ones((chains, draws)))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mcpbayes.inference.small_matrices import Array
 from mcpbayes.kernels import use_numba
-from mcpbayes.vocabulary import ARM_BASED
+from mcpbayes.vocabulary import ARM_BASED, PER_RHO
 
 Index = NDArray[np.intp]
 
@@ -39,6 +39,8 @@ class Hierarchy:
     kind : array of int (comparison,)
     control_covariance : array (control, K, K) or None
         V_0g; None means flat baselines.
+    per_rho : array (arm, K, K) or None
+        What one unit of an unknown correlation ϱ over plots adds to ``sampling``; None: ϱ is known everywhere.
     kinds : int or None
         Number of kinds where some may occur in no comparison (a study was left out); None: as many as occur.
     compiled : bool
@@ -57,6 +59,7 @@ class Hierarchy:
     design: Array
     kind: Index
     control_covariance: Array | None
+    per_rho: Array | None = None
     kinds: int | None = None
     compiled: bool = False
     remembered: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
@@ -115,6 +118,9 @@ def build_hierarchy(data: xr.Dataset) -> Hierarchy:
         sampling = data["sampling_covariance"].to_numpy() - control_covariance[control]
     observed = np.isfinite(value)
     block = observed[:, :, None] & observed[:, None, :]
+    per_rho = data[PER_RHO].to_numpy() if PER_RHO in data else None
+    if per_rho is not None:
+        block &= per_rho == 0
     return Hierarchy(
         y=np.where(observed, value, 0.0),
         sampling=np.where(block, sampling, 0.0),
@@ -126,9 +132,15 @@ def build_hierarchy(data: xr.Dataset) -> Hierarchy:
         design=data["design"].to_numpy(),
         kind=position("kind_of_comparison", "kind"),
         control_covariance=control_covariance,
+        per_rho=per_rho,
         kinds=data.sizes["kind"],
         compiled=use_numba(data.sizes["comparison"]),
     )
+
+
+def at_correlation(tree: Hierarchy, rho: float) -> Hierarchy:
+    """Return the hierarchy with a known correlation over plots."""
+    return tree if tree.per_rho is None else replace(tree, sampling=tree.sampling + rho * tree.per_rho, per_rho=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +198,7 @@ def select_studies(tree: Hierarchy, studies: Index) -> tuple[Hierarchy, Index, I
         design=tree.design[comparisons],
         kind=tree.kind[comparisons],
         control_covariance=None if tree.control_covariance is None else tree.control_covariance[controls],
+        per_rho=None if tree.per_rho is None else tree.per_rho[arms],
     )
     return part, arms, sites, controls, comparisons
 

@@ -1,7 +1,8 @@
 """Worlds: what the data do not inform is carried by refits, one per value, and their draws are pooled equally.
 
-A correlation that no table reports must not be "estimated" from the fit of the effects: the marginal likelihood would
-prefer some values for reasons that have nothing to do with them. So every world counts the same, whatever its fit.
+A correlation that no table reports should not be "estimated" unasked from the fit of the effects: the marginal
+likelihood may prefer some values for reasons that have nothing to do with them, such as a wrong assumed CV. So every
+world counts the same, whatever its fit; with ``priors.rho_within.update`` there are no worlds.
 """
 
 import json

@@ -6,11 +6,13 @@ from typing import Any, Final
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
-from mcpbayes.specification.fields import Check, by_outcome, joined, number, refusal, suggestion, table
+from mcpbayes.specification.fields import Check, boolean, by_outcome, joined, number, refusal, suggestion, table
 from mcpbayes.specification.structure import Number, Prior
 
 _ANY = number()
 _POSITIVE = number("(0, inf)")
+#: Shapes of beta distributions: below, quantiles underflow and nearly all mass is at ±1; above, `fixed` says the same.
+_SHAPE = number("[0.1, 10000]")
 
 #: Distribution → its numbers and their ranges; the ranges of correlation and value depend on the prior.
 NUMBERS: Final[Mapping[str, Mapping[str, Check]]] = MappingProxyType(
@@ -20,8 +22,8 @@ NUMBERS: Final[Mapping[str, Mapping[str, Check]]] = MappingProxyType(
         "half_normal": {"sd": _POSITIVE},
         "half_student_t": {"df": _POSITIVE, "scale": _POSITIVE},
         "lognormal": {"median": _POSITIVE, "sd_log": _POSITIVE},
-        "lkj": {"eta": _POSITIVE},
-        "beta": {"a": _POSITIVE, "b": _POSITIVE},
+        "lkj": {"eta": _SHAPE},
+        "beta": {"a": _SHAPE, "b": _SHAPE},
         "fixed": {"value": _ANY},
     }
 )
@@ -55,7 +57,7 @@ def check_prior(entries: Mapping[str, Any], key: str, role: str, outcomes: Seque
     Parameters
     ----------
     entries : mapping
-        ``distribution``, its numbers, and perhaps ``why``.
+        ``distribution``, its numbers, and perhaps ``why``; of ``rho_within`` also ``update``.
     key : str
         Dotted key, for messages.
     role : str
@@ -80,10 +82,14 @@ def check_prior(entries: Mapping[str, Any], key: str, role: str, outcomes: Seque
         checks["correlation"] = _correlation(len(outcomes), "()")
     if distribution == "beta" and len(outcomes) > 2:
         raise SpecificationError("beta is a prior for two outcomes; use lkj with more", f"{key}.distribution")
+    update = role == WITHIN and boolean(entries.get("update", False), joined(key, "update"))
+    if update and distribution == "fixed":
+        raise SpecificationError("a fixed correlation cannot be estimated; give a beta or lkj prior", f"{key}.update")
+    others = ["distribution", "why", *(["update"] if role == WITHIN else [])]
     for name in entries:
-        if name not in checks and name not in ("distribution", "why"):
+        if name not in checks and name not in others:
             what = f"unknown key of a {distribution} prior"
-            raise SpecificationError(f"{what}; {suggestion(name, [*checks, 'why'])}", joined(key, name))
+            raise SpecificationError(f"{what}; {suggestion(name, [*checks, *others[1:]])}", joined(key, name))
     if absent := [name for name in checks if name not in entries]:
         raise SpecificationError(f"a {distribution} prior needs {' and '.join(absent)}", key)
     parameters: dict[str, Number] = {}
@@ -91,7 +97,7 @@ def check_prior(entries: Mapping[str, Any], key: str, role: str, outcomes: Seque
         joint = name in JOINT or (name == "value" and role.startswith("rho"))
         place = joined(key, name)
         parameters[name] = check(entries[name], place) if joint else by_outcome(entries[name], place, check, outcomes)
-    return Prior(distribution, parameters, _why(entries, key))
+    return Prior(distribution, parameters, _why(entries, key), update)
 
 
 def required_priors(family: str, outcomes: Collection[str]) -> tuple[str, ...]:

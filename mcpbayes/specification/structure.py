@@ -19,11 +19,14 @@ class Prior:
         The distribution's numbers by name, for example ``{"mean": 0.0, "sd": 0.5, "correlation": 0.7}``.
     why : str or None
         The reason; None is printed as "no reason given".
+    update : bool
+        Of ``rho_within`` only: whether it is estimated with the rest of the model instead of carried by worlds.
     """
 
     distribution: str
     parameters: Mapping[str, Number] = field(default_factory=dict)
     why: str | None = None
+    update: bool = False
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ def _priors(priors: Mapping[str, Prior]) -> dict[str, Any]:
             name: dict(value) if isinstance(value, Mapping) else value for name, value in prior.parameters.items()
         }
         why = {} if prior.why is None else {"why": prior.why}
-        entry = {"distribution": prior.distribution, **numbers, **why}
+        update = {"update": True} if prior.update else {}
+        entry = {"distribution": prior.distribution, **numbers, **update, **why}
         tables.setdefault(role, {}).update({coefficient: entry} if coefficient else entry)
     return tables
 

@@ -30,7 +30,7 @@ def repeated(covariances: Covariances, times: int) -> Covariances:
     def many(array):
         return None if array is None else np.repeat(array, times, axis=-1)
 
-    return Covariances(many(covariances.comparison), many(covariances.study), many(covariances.site))
+    return Covariances(*(many(array) for array in vars(covariances).values()))
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 import mcpbayes
-from mcpbayes.inference.coordinates import coordinates, covariances, parameters
+from mcpbayes.inference.coordinates import _beta_half_logit, coordinates, covariances, parameters
 
 SIZE = 40_000
 
@@ -66,6 +66,20 @@ def test_standard_deviations_follow_their_prior(distribution, levels, system):
 def test_correlations_follow_their_prior(distribution, numbers, law):
     found = draws(model_with(rho_study=(distribution, numbers)), ("study", "comparison"), "quantile")
     assert stats.kstest((1 + found["rho_study"][:, 0]) / 2, law.cdf).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("a", [0.1, 0.7, 30.0, 1e4])
+@pytest.mark.parametrize("b", [0.1, 0.7, 30.0, 1e4])
+def test_quantiles_of_every_allowed_beta_prior_are_right(a, b):
+    """The tabulated quantile function against the distribution function, in the tail where each is accurate."""
+    coords = coordinates(model_with(rho_study=("beta", {"a": a, "b": b})), ("study", "comparison"))
+    z = np.random.default_rng(1).uniform(-9, 9, 4000)
+    rho = parameters(coords, np.outer(np.sort(z), np.ones(6)))["rho_study"][:, 0]
+    assert (np.diff(rho) >= 0).all()
+    half_logit = _beta_half_logit(a, b)(z)
+    near_zero, near_one = special.expit(2 * half_logit), special.expit(-2 * half_logit)
+    tail = np.where(z < 0, special.betainc(a, b, near_zero), special.betainc(b, a, near_one))
+    np.testing.assert_allclose(special.ndtri(tail), -np.abs(z), atol=1e-6)
 
 
 def test_tables_and_closed_forms_agree():

@@ -1,6 +1,6 @@
 """Random small hierarchies, and the same model as one dense multivariate normal: the brute-force route."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,6 +55,16 @@ def random_tree(
         kind=rng.integers(0, 2, len(arm)),
         control_covariance=None if flat else errors,
     )
+
+
+def unknown_rho(tree: Hierarchy, seed: int) -> Hierarchy:
+    """Let most arms in which two pools were seen depend on ϱ; some of them were seen in different numbers of plots."""
+    rng = np.random.default_rng(seed)
+    imputed = tree.observed.all(axis=1) & (rng.random(len(tree.y)) < 0.7)
+    sd = np.sqrt(np.einsum("akk->ak", tree.sampling))
+    per_rho = np.zeros_like(tree.sampling)
+    per_rho[:, 0, 1] = per_rho[:, 1, 0] = sd.prod(axis=1) * rng.choice([1.0, 0.8], len(tree.y)) * imputed
+    return replace(tree, sampling=np.where(per_rho != 0, 0.0, tree.sampling), per_rho=per_rho)
 
 
 PAIRS = {1: 0, 2: 1, 3: 3, 4: 6}

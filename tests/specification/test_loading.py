@@ -11,6 +11,7 @@ from mcpbayes.specification.loading import from_toml, load_model, to_toml, with_
 
 TEXT = st.text(st.characters(exclude_categories=("C",)), min_size=1, max_size=8).filter(lambda s: bool(s.strip()))
 POSITIVE = st.floats(1e-6, 1e6)
+SHAPE = st.floats(0.1, 1e4)
 CHANGES = st.fixed_dictionaries(
     {},
     optional={
@@ -28,7 +29,7 @@ CHANGES = st.fixed_dictionaries(
             st.fixed_dictionaries({"distribution": st.just("lognormal"), "median": POSITIVE, "sd_log": POSITIVE}),
             st.fixed_dictionaries({"sd": st.fixed_dictionaries({"necromass": POSITIVE, "soc": POSITIVE})}),
         ),
-        "priors.rho_study": st.fixed_dictionaries({"distribution": st.just("beta"), "a": POSITIVE, "b": POSITIVE}),
+        "priors.rho_study": st.fixed_dictionaries({"distribution": st.just("beta"), "a": SHAPE, "b": SHAPE}),
         "priors.intercept.why": TEXT,
         "delta_mcp.reference": st.one_of(st.just("observed"), st.floats(0.01, 0.99)),
         "scenarios.merge": st.sampled_from([{}, {"up": ["N+C+r+", "N+C0r+"], "steady": ["N0C0r0"]}]),

@@ -56,7 +56,7 @@ from mcpbayes.specification.loading import load_model
         ("priors.tau_study.distribution=half_cauchy", "unknown distribution 'half_cauchy'"),
         ("priors.tau_study.distribution=lkj", "priors.tau_study.distribution: expected one of 'half_normal'"),
         ("priors.rho_study.distribution=normal", "priors.rho_study.distribution: expected one of 'lkj'"),
-        ("priors.rho_study.eta={soc = 1, necromass = 1}", "priors.rho_study.eta: expected a number above 0"),
+        ("priors.rho_study.eta={soc = 1, necromass = 1}", r"priors.rho_study.eta: expected a number in \[0.1, 10000\]"),
         ("priors.intercept.correlation=1", r"priors.intercept.correlation: expected a number in \(-1, 1\)"),
         ("priors.baseline.distribution=normal", "'normal' is not available in this version: baselines are 'flat'"),
         ("priors.slope.clay.sd=1", "priors.slope.clay: unknown moderator 'clay'"),

@@ -15,6 +15,7 @@ def loaded(name="arm-based", **entries):
     [
         {"distribution": "beta", "a": 6.0, "b": 2.0, "why": "plots with much SOC hold much necromass"},
         {"distribution": "lkj", "eta": 2.0},
+        {"distribution": "lkj", "eta": 2.0, "update": True},
         {"distribution": "fixed", "value": 0.3},
     ],
 )
@@ -24,6 +25,7 @@ def test_it_is_read_and_written(entries, name):
     prior = spec.priors["rho_within"]
     assert prior.distribution == entries["distribution"]
     assert prior.why == entries.get("why")
+    assert prior.update == entries.get("update", False)
     assert from_toml(to_toml(spec)) == spec
 
 
@@ -40,7 +42,9 @@ def test_it_is_absent_by_default_and_worlds_are_eight():
         ({"distribution": "normal", "mean": 0.5, "sd": 0.1}, r"rho_within\.distribution.*'lkj', 'beta', 'fixed'"),
         ({"distribution": "bta", "a": 1.0, "b": 1.0}, "unknown distribution 'bta'; did you mean 'beta'"),
         ({"distribution": "fixed", "value": 1.0}, r"number in \(-1, 1\)"),
-        ({"distribution": "beta", "a": 0.0, "b": 1.0}, "above 0"),
+        ({"distribution": "beta", "a": 0.0, "b": 1.0}, r"number in \[0.1, 10000\]"),
+        ({"distribution": "fixed", "value": 0.3, "update": True}, r"update: a fixed correlation cannot be estimated"),
+        ({"distribution": "lkj", "eta": 2.0, "update": "yes"}, r"update: expected true or false"),
         ({"distribution": "beta", "a": 1.0}, "needs a and b|needs b"),
     ],
 )

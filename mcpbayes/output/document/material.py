@@ -160,13 +160,15 @@ def imputed(data: xr.Dataset) -> list[Row]:
     if "source_rho" in data and data.sizes["outcome"] > 1:
         rows.append(
             _origins("correlation of the pools over plots of an arm", data["source_rho"], data["rho_within"], "ϱ =")
-            | _over_worlds(data)
+            | _not_one_value(data)
         )
     return rows
 
 
-def _over_worlds(data: xr.Dataset) -> Row:
-    """Return the range of the imputed correlation where the result is pooled over several; else nothing."""
+def _not_one_value(data: xr.Dataset) -> Row:
+    """Say what stands for the imputed correlation where it is estimated or the result is pooled; else nothing."""
+    if words.PER_RHO in data:
+        return {"used": "one ϱ for all of them, estimated"}
     if "rho_within_worlds" not in data.attrs:
         return {}
     values = json.loads(data.attrs["rho_within_worlds"])
@@ -178,7 +180,7 @@ def _imputed_contrast(data: xr.Dataset) -> list[Row]:
     if "source_rho" in data:
         value = xr.full_like(data["log_ratio"].isel(outcome=0, drop=True), float(data.attrs["rho_assumed"]))
         origins = _origins("correlation of the sampling errors of a row", data["source_rho"], value, "ϱ =")
-        rows.append(origins | _over_worlds(data))
+        rows.append(origins | _not_one_value(data))
     if assumed := int(data.attrs.get("assumed_control_variance", 0)):
         rows.append(
             {

@@ -171,16 +171,21 @@ def tolerance_words(percent: Mapping[str, float]) -> str:
 
 
 def sampling(result: xr.DataTree) -> Row:
-    """Return engine, worlds, chains of each and draws as they are in the posterior, not as they were asked for."""
+    """Return engine, worlds, chains of each and draws as they are in the posterior, not as they were asked for.
+
+    ``within`` is the posterior of the correlation over plots where it was estimated, else empty.
+    """
     posterior = result[words.POSTERIOR].to_dataset()
     engine, worlds = str(result.attrs["engine"]), worlds_of(posterior)
     stats = result[words.SAMPLE_STATS].attrs
     within = specification(result).priors.get(WITHIN)
+    estimated = posterior[WITHIN].values if WITHIN in posterior else None
     return {
         "engine": engine,
         "engine_words": ENGINES.get(engine, engine),
         "worlds": worlds,
-        "worlds_prior": prior_words(within) if within is not None else "",
+        "within_prior": prior_words(within) if within is not None else "",
+        "within": "" if estimated is None else f"{estimated.mean():.2f} (SD {estimated.std():.2f})",
         "chains": int(posterior.sizes["chain"]) // worlds,
         "draws": int(posterior.sizes["draw"]),
         "seed": int(result.attrs["seed"]),
