@@ -192,7 +192,8 @@ def _dataset(
         "control_rule": rule,
         "simulated": int(_is_simulated(opened.raw)),
     }
-    return dataset.merge(part).assign_attrs(attrs | part.attrs), problems + new
+    dataset = dataset.merge(part).assign_attrs(attrs | part.attrs)
+    return dataset, problems + new + notes.never_observed(dataset)
 
 
 def _is_simulated(raw: pd.DataFrame) -> bool:
