@@ -51,21 +51,32 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
     prior, where the specification has one, is therefore carried by ``sampling.worlds`` fits at the midpoints of equally
     probable strata, pooled with equal weights.
     """
-    prior = model.priors.get(WITHIN)
-    if prior is None:
-        return fit_once(arms, model, seed=seed, report=report)
-    values = strata(prior, model.sampling.worlds)
-    count = int(imputed_correlations(arms).sum())
-    if count == 0:
-        return _with_note(fit_once(arms, model, seed=seed, report=report), _NO_USE)
-    worlds = [with_correlation(arms, value) for value in values]
+    worlds, count = data_of_fits(arms, model), int(imputed_correlations(arms).sum())
     if len(worlds) == 1:
-        return fit_once(worlds[0], model, seed=seed, report=report)
+        result = fit_once(worlds[0], model, seed=seed, report=report)
+        return _with_note(result, _NO_USE) if WITHIN in model.priors and not count else result
     if report is not None:
         report(f"{len(worlds)} worlds, one per stratum of the prior of {WITHIN}")
-    result = pool(refit([note_worlds(world, values) for world in worlds], model, seed), of=WITHIN, values=values)
+    values = json.loads(worlds[0].attrs["rho_within_worlds"])
+    result = pool(refit(worlds, model, seed), of=WITHIN, values=values)
     result.attrs["seed"] = seed
     return _with_note(result, _carried(count, values))
+
+
+def data_of_fits(arms: xr.Dataset, model: Specification) -> list[xr.Dataset]:
+    """Return the data of every fit that `fit` makes: as prepared, or with the correlations of a prior ``rho_within``.
+
+    Raises
+    ------
+    SpecificationError
+        A correlation contradicts what rows of one control report.
+    """
+    prior = model.priors.get(WITHIN)
+    if prior is None or not imputed_correlations(arms).any():
+        return [arms]
+    values = strata(prior, model.sampling.worlds)
+    worlds = [with_correlation(arms, value) for value in values]
+    return worlds if len(worlds) == 1 else [note_worlds(world, values) for world in worlds]
 
 
 _NO_USE: Final = Problem(
