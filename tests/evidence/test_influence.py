@@ -168,6 +168,7 @@ def test_a_kind_of_one_study_is_marked_and_keeps_its_prior():
     assert not found["unseen"].sel(target="mean: average over kinds").any()
     one = found.sel(target="mean: kind=biochar")
     assert float(one["log_delta_mcp_sd"].sel(left_out=home)) > float(one["all_log_delta_mcp_sd"])
+    assert str(one["claim"].sel(left_out=home).item()) == ""
 
 
 def test_flat_coefficients_that_the_rest_does_not_determine_are_blank_with_the_reason():
