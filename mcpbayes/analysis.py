@@ -12,7 +12,7 @@ from mcpbayes.estimands.scenarios import classify
 from mcpbayes.estimands.targets import population_points
 from mcpbayes.estimands.tree import apply_settings
 from mcpbayes.evidence.diagnostics import judge
-from mcpbayes.evidence.influence import leave_one_study_out
+from mcpbayes.evidence.influence import leave_one_study_out, require_studies
 from mcpbayes.inference.engine import fit
 from mcpbayes.output.conclusion import conclude
 from mcpbayes.specification.loading import from_toml, load_model
@@ -65,9 +65,13 @@ def analyse_with_summary(
     seed: int = 1,
     at: Mapping[str, Sequence[object]] | None = None,
     report: Callable[[str], None] | None = None,
+    influence: bool = False,
 ) -> tuple[xr.DataTree, pd.DataFrame]:
-    """Do what `analyse` does and return the table of `mcpbayes.summarise` too: quicker than one after the other."""
-    result, summary = conclude(_fitted(table, model, seed, at, report), at)
+    """Do what `analyse` does and return the table of `mcpbayes.summarise` too: quicker than one after the other.
+
+    With ``influence`` a table whose studies cannot be left out is refused before the fit.
+    """
+    result, summary = conclude(_fitted(table, model, seed, at, report, influence), at)
     return judge(result), summary
 
 
@@ -77,9 +81,12 @@ def _fitted(
     seed: int,
     at: Mapping[str, Sequence[object]] | None,
     report: Callable[[str], None] | None,
+    influence: bool = False,
 ) -> xr.DataTree:
     model = model or load_model("arm-based")
     arms = prepare(table, model)
+    if influence:
+        require_studies(arms)
     kinds = [str(kind) for kind in arms["kind"].values] if arms.attrs["level_kind"] == "on" else []
     population_points(arms, kinds, at)
     return fit(arms, model, seed=seed, report=report)

@@ -16,7 +16,7 @@ import typer
 
 from mcpbayes import __version__
 from mcpbayes.errors import DataError, McpbayesError, Problem, SpecificationError
-from mcpbayes.vocabulary import INFLUENCE
+from mcpbayes.vocabulary import ASSUMPTIONS, INFLUENCE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -251,6 +251,7 @@ def _print_problems(problems: Sequence[Problem]) -> None:
 
 def _print_outlook(frame: Any, specification: "Specification", write_model: Path | None, has_errors: bool) -> None:
     """Print best guesses for foreign columns and, where a run would start, what it would analyse and assume."""
+    from mcpbayes.inference.engine import data_of_fits
     from mcpbayes.output.headline import assumption_lines
     from mcpbayes.tables.arms import prepare
     from mcpbayes.tables.guess import column_block
@@ -267,7 +268,8 @@ def _print_outlook(frame: Any, specification: "Specification", write_model: Path
         print(f"\nBest guesses for the columns of this table; correct them and save as a .toml file:\n\n{block}")
     if not has_errors:
         print()
-        for line in assumption_lines(prepare(frame, specification)):
+        fitted = data_of_fits(prepare(frame, specification), specification)
+        for line in assumption_lines(fitted[len(fitted) // 2]):
             print(line)
 
 
@@ -362,7 +364,9 @@ def _analyse(
     print(f"seed {seed}")
     # On record in the result itself, beside its table, for every report that is made from it later.
     read = json.dumps([{"file": path.name, "sha256": sha256(path)} for path in inputs])
-    result, summary = analyse_with_summary(frame, specification, seed=seed, at=at, report=_progress)
+    result, summary = analyse_with_summary(
+        frame, specification, seed=seed, at=at, report=_progress, influence=influence
+    )
     result = with_groups(result, {}, command=command, inputs=read)
     if with_report:
         result = with_assumptions(result)
@@ -393,7 +397,10 @@ def _conclude(
     for problem in problems:
         if problem.severity != "note":
             print(f"{problem.severity.upper()} {problem.check}: {problem}")
-    print(f"Report: {out / 'report.html'}" if with_report else f"Results: {out}")
+    if with_report:
+        print(f"Report: {out / 'report.html'}")
+    else:
+        print(f"Results: {out} (figures, report and assumptions.csv: mcpbayes report {_quoted(out)})")
     if result.attrs["status"] != "ok":
         print(
             "mcpbayes: diagnostics failed; the results are saved and marked, do not use them as they are",
@@ -409,23 +416,29 @@ def report(
     folder: Annotated[Path, typer.Argument(help="Folder written by mcpbayes run, or its result.nc.", metavar="DIR")],
     settings: Settings = None,
     influence: Influence = False,
+    out: Annotated[Path | None, typer.Option(help="Another folder to write to; default: the same, anew.")] = None,
 ) -> int:
     """Write tables, figures and report anew from a saved result, without sampling it again."""
     from mcpbayes.analysis import reapply
     from mcpbayes.estimands.tree import with_groups
+    from mcpbayes.evidence.assumptions import with_assumptions
     from mcpbayes.evidence.influence import leave_one_study_out
-    from mcpbayes.output.folder import RESULT, load
+    from mcpbayes.output.folder import RESULT, load, require_place
     from mcpbayes.output.summary import summarise
 
     folder = folder.parent if folder.name == RESULT and folder.is_file() else folder
     result = load(folder / RESULT)
+    if out is not None:
+        require_place(out)
     if settings:
         result = reapply(result, settings)
+    if ASSUMPTIONS not in result.children:  # after run --no-report
+        result = with_assumptions(result)
     if influence and INFLUENCE not in result.children:
         result = leave_one_study_out(result, report=_progress)
     # The call that sampled stays on record beside every one that wrote the folder anew.
     command = " ; ".join(call for call in (result.attrs.get("command"), context.obj) if call)
-    return _conclude(with_groups(result, {}, command=command), summarise(result), folder)
+    return _conclude(with_groups(result, {}, command=command), summarise(result), out or folder, overwrite=out is None)
 
 
 def _quoted(path: Path) -> str:

@@ -19,7 +19,8 @@ def with_influence(
     rng, data = np.random.default_rng(seed), result["data"].to_dataset()
     change = result["delta_mcp"].to_dataset()
     population = change.isel(target=np.isin(change["level"].values, POPULATION))
-    every = numbers([population], specification(result))
+    every = numbers([population], specification(result), data)
+    hidden = {name: every.pop(name) for name in ("leading_ties", "claims_possible") if name in every}
     studies, targets = data.sizes["study"], population.sizes["target"]
     moved = rng.normal(0, 0.3, (studies, targets))
     variables: dict[str, object] = {}
@@ -38,6 +39,11 @@ def with_influence(
             values = values.astype(object)
             values[-1, 0] = other
             variables[name] = (dims, values.astype(str))
+        for name in ("class_changes", "claim_changes"):
+            changes = np.zeros((studies, targets), dtype=np.int8)
+            changes[-1, 0] = 1
+            variables[name] = (("left_out", "target"), changes)
+        variables["all_leading_ties"] = (("target",), hidden["leading_ties"].astype(str))
         variables["shift"] = (("left_out", "target"), moved)
     variables["effect_shift"] = (
         ("left_out", "target", "outcome"),

@@ -122,7 +122,9 @@ def faked(monkeypatch):
     monkeypatch.setattr("mcpbayes.analysis.fit", lambda arms, model, *, seed, report: fake_result())
 
 
-def test_every_report_stays_on_record_with_the_model_file(faked, table, tmp_path):
+def test_every_report_stays_on_record_with_the_model_file(faked, table, tmp_path, monkeypatch):
+    # What is faked cannot be refitted.
+    monkeypatch.setattr("mcpbayes.evidence.assumptions.with_assumptions", lambda result: result)
     (tmp_path / "mine.toml").write_text('extends = "arm-based"\n')
     out = str(tmp_path / "out")
     main(["run", str(table), "--out", out, "--model", str(tmp_path / "mine.toml"), "--no-report"])
@@ -136,6 +138,18 @@ def test_every_report_stays_on_record_with_the_model_file(faked, table, tmp_path
     assert [call[-3:] for call in calls[1:]] == ["0.9", "0.8"]
     assert mb.load(out).attrs["command"] == after["command"]
     assert after["inputs"] == before["inputs"]
+    other = tmp_path / "other"
+    assert main(["report", out, "--set", "summary.interval_prob=0.5", "--out", str(other)]) in (0, 3)
+    assert json.loads((tmp_path / "out/manifest.json").read_text()) == after
+    assert json.loads((other / "manifest.json").read_text())["command"].endswith(f"--out {other}")
+    assert main(["report", out, "--out", str(other)]) == 2  # it is not empty any more
+
+
+def test_one_study_with_influence_is_refused_before_the_fit(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("mcpbayes.analysis.fit", _no_fit)
+    mb.simulate(studies=1, seed=1)[0].to_csv(tmp_path / "one.csv", index=False)
+    assert main(["run", str(tmp_path / "one.csv"), "--out", str(tmp_path / "out"), "--influence"]) == 2
+    assert "There is one study only" in capsys.readouterr().err
 
 
 def test_a_run_works_its_summary_out_once_for_all_that_it_writes(faked, table, tmp_path, monkeypatch):
@@ -153,7 +167,7 @@ def test_a_run_works_its_summary_out_once_for_all_that_it_writes(faked, table, t
     assert len(calls) == 1 and (tmp_path / "out/report.html").exists()
 
 
-def test_studies_are_left_out_in_a_run_or_later(faked, table, tmp_path, monkeypatch):
+def test_studies_are_left_out_in_a_run_or_later(faked, table, tmp_path, monkeypatch, capsys):
     from influence_fakes import with_influence
 
     calls = []
@@ -169,6 +183,7 @@ def test_studies_are_left_out_in_a_run_or_later(faked, table, tmp_path, monkeypa
     with_it, later = tmp_path / "with", tmp_path / "later"
     assert main(["run", str(table), "--out", str(with_it), "--influence", "--no-report"]) in (0, 3)
     assert (with_it / "influence.csv").exists()
+    assert "Does one study decide? What the headline names changes without" in capsys.readouterr().out
     assert main(["run", str(table), "--out", str(later), "--no-report"]) in (0, 3)
     assert not (later / "influence.csv").exists()
     assert main(["report", str(later), "--influence"]) in (0, 3)
@@ -241,6 +256,23 @@ def test_check_ends_with_what_a_run_would_assume(table, capsys):
     assert size.startswith("4 studies, ") and "controls of" in rule and imputed.startswith("Imputed: ")
     assert main(["check", str(table), "--json"]) == 0
     assert isinstance(json.loads(capsys.readouterr().out), list)
+
+
+@pytest.mark.parametrize(
+    ("prior", "said"),
+    [
+        ("distribution='beta', a=6.0, b=2.0", "ϱ = 0 to 0.879, 8 fits"),
+        ("distribution='fixed', value=0.2", "ϱ = 0.2"),
+    ],
+)
+def test_check_says_which_correlation_a_run_would_use(prior, said, table, tmp_path, capsys):
+    setting = ["--set", f"priors.rho_within={{ {prior}, why='test' }}"]
+    assert main(["check", str(table), *setting]) == 0
+    imputed = capsys.readouterr().out.splitlines()[-1]
+    assert f"({said})" in imputed
+    quick = ["--set", "sampling.draws=100", "--engine", "collapsed", "--no-report"]
+    assert main(["run", str(table), "--out", str(tmp_path / "out"), *setting, *quick]) in (0, 3)
+    assert imputed in capsys.readouterr().out.splitlines()
 
 
 def test_check_reads_the_moderators(table, capsys):

@@ -33,7 +33,13 @@ class Claim:
 
 
 def union_claims(theta_n: np.ndarray, theta_c: np.ndarray, scheme: Scheme) -> tuple[Claim, ...]:
-    """Return the coarser statements with their probabilities, in the order of `UNIONS`.
+    """Return the coarser statements with their probabilities; parameters and order as `union_events`."""
+    events = union_events(theta_n, theta_c, scheme)
+    return tuple(Claim(code, label, float(np.mean(events[code]))) for code, label in UNIONS.items())
+
+
+def union_events(theta_n: np.ndarray, theta_c: np.ndarray, scheme: Scheme) -> dict[str, np.ndarray]:
+    """Return in which draws each coarser statement holds, by its code, in the order of `UNIONS`.
 
     Parameters
     ----------
@@ -44,17 +50,15 @@ def union_claims(theta_n: np.ndarray, theta_c: np.ndarray, scheme: Scheme) -> tu
     """
     eps = tolerances(scheme)
     n, c, ratio = signs(theta_n, eps.necromass), signs(theta_c, eps.soc), signs(theta_n - theta_c, eps.ratio)
-    synchrony = (n == c) & ((ratio == 0) | (n == 0))
-    events = {
+    return {
         "ratio+": ratio > 0,
         "ratio-": ratio < 0,
         "ratio0": ratio == 0,
         "N+C+": (n > 0) & (c > 0),
         "N-C-": (n < 0) & (c < 0),
-        "synchrony": synchrony,
+        "synchrony": (n == c) & ((ratio == 0) | (n == 0)),
         "C+": c > 0,
         "C-": c < 0,
         "N+": n > 0,
         "N-": n < 0,
     }
-    return tuple(Claim(code, label, float(np.mean(events[code]))) for code, label in UNIONS.items())

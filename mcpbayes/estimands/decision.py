@@ -15,6 +15,7 @@ from mcpbayes.estimands.claims import Claim, union_claims
 from mcpbayes.estimands.reading import draws_of
 from mcpbayes.estimands.targets import KIND, POPULATION, kind_of_target, kinds_of, population_points, target_name
 from mcpbayes.estimands.tree import group, specification
+from mcpbayes.estimands.unobserved import unobserved_at, unobserved_reason
 from mcpbayes.estimands.walk import TargetDraws, pools_of
 from mcpbayes.estimands.wording import decimals_of, interval_name, number_text, probability_text
 from mcpbayes.monte_carlo.summaries import interval
@@ -77,6 +78,9 @@ class Decision:
         Studies that hold this kind of treatment; None where the target is not one kind.
     over_kinds : bool
         Whether a point asked for is averaged over kinds of treatment.
+    unobserved : tuple of str
+        Pools of which no comparison of this kind of treatment says anything: all that is known of them here comes from
+        the priors, the other pool and the other kinds, so nothing is said.
     """
 
     level: str
@@ -93,6 +97,7 @@ class Decision:
     change: Estimate
     studies: int | None = None
     over_kinds: bool = False
+    unobserved: tuple[str, ...] = ()
 
 
 def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None) -> tuple[Decision, ...]:
@@ -113,7 +118,8 @@ def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None
     -------
     tuple of Decision
         The most probable class where it reaches ``scenarios.decide_at``, otherwise the first coarser statement that
-        does, otherwise an abstention with its reason. Nothing is said of a fit whose diagnostics failed.
+        does, otherwise an abstention with its reason. Nothing is said of a fit whose diagnostics failed, nor of a kind
+        of treatment of which a pool was never observed.
 
     Raises
     ------
@@ -135,13 +141,14 @@ def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None
     assert pools is not None
     decisions = []
     asked = _headlines(found, level, data, kinds) if name is None else [name]
+    unobserved = unobserved_at(data, level, asked)
     for one, draws in draws_of(result, level, asked):
         here = target_name(level, one)
         studies, over_kinds = None, False
         if level in POPULATION:
             studies = _studies(data, one)
             over_kinds = bool(kinds) and kind_of_target(one, kinds) is None and one != words.AVERAGE_OVER_KINDS
-        made = _decide(scenario.sel(target=here), draws, pools, spec, failed, studies)
+        made = _decide(scenario.sel(target=here), draws, pools, spec, unobserved[one], failed, studies)
         decisions.append(replace(made, over_kinds=over_kinds))
     return tuple(decisions)
 
@@ -179,6 +186,7 @@ def _decide(
     draws: TargetDraws,
     pools: tuple[int, int],
     spec: Specification,
+    unobserved: tuple[str, ...],
     failed: bool,
     studies: int | None,
 ) -> Decision:
@@ -193,6 +201,8 @@ def _decide(
     claim: Claim | None = None
     if failed:
         reason = "the diagnostics of the fit failed"
+    elif unobserved:
+        reason = unobserved_reason(unobserved)
     elif best.probability >= threshold:
         claim, reason = best, ""
     else:
@@ -213,6 +223,7 @@ def _decide(
         unions=unions,
         change=_estimate(draws.log_change[0], draws.change[0], spec),
         studies=studies,
+        unobserved=unobserved,
     )
 
 
@@ -247,6 +258,8 @@ def sentence(decision: Decision) -> str:
     ``manure, typical comparison (mean): gain led by necromass (N+C+r+), probability 0.97; ΔMCP +3.1 percentage
     points (95 % equal-tailed credible interval 1.0 to 5.2)``
     """
+    if decision.unobserved:  # most probable class and change would be those of the prior
+        return f"{_subject(decision)}: nothing can be claimed, since {decision.reason}"
     best = decision.best
     claimed = probability_text(decision.probability, decision.threshold)
     likeliest = f"{best.label} ({best.code}), probability {probability_text(best.probability, decision.threshold)}"

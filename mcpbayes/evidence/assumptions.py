@@ -17,7 +17,6 @@ from mcpbayes.errors import SpecificationError
 from mcpbayes.estimands.classes import classify_effects, coarsening
 from mcpbayes.estimands.effects import population_effects
 from mcpbayes.estimands.layout import Array, node_major
-from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.targets import POPULATION, targets
 from mcpbayes.estimands.tree import group, specification, with_groups
 from mcpbayes.estimands.walk import pools_of
@@ -39,24 +38,28 @@ CORRELATION: Final = "correlation of pools among plots"
 #: Factors of the imputed CVs, and correlations, that are tried.
 FACTORS: Final = {"x 1/2": 0.5, "x 1": 1.0, "x 2": 2.0}
 CORRELATIONS: Final = (0.0, 0.5, 0.9)
+#: What stands for the value of a correlation that is carried by its prior.
+PRIOR: Final = "prior"
 
 _TAUS: Final = ("tau_study", "tau_comparison")
-_SETTING: Final = ("assumption", "value", "as_analysed", "imputed", "name", "quantity")
+_SETTING: Final = ("assumption", "value", "as_analysed", "imputed", "level", "name", "quantity")
 _ESTIMATE: Final = ("mean", "median", "lower", "upper", "interval_kind", "interval_prob", "prob_positive")
 _CLASS: Final = ("scenario", "label", "probability")
 
 
 class Setting(NamedTuple):
-    """One assumption with one value: how many numbers of the table it stands for, and the data that it makes."""
+    """One assumption with one value: how many numbers of the table it stands for, and the data that it makes.
+
+    Without data it is the result itself.
+    """
 
     assumption: str
     value: str
     imputed: int
-    as_analysed: bool
-    data: xr.Dataset
+    data: xr.Dataset | None
 
 
-class Refit(NamedTuple):
+class Fit(NamedTuple):
     """Effects of the population targets, (target, K, draw), means of the τ's, (2, K), and how the sampler fared."""
 
     effect: Array
@@ -78,23 +81,24 @@ def assumptions(result: xr.DataTree) -> pd.DataFrame:
     DataFrame
         One row per assumption, value and target at the levels mean and new. ``imputed`` counts the cells (CVs: arms ×
         pools; correlations: arms, or rows of contrast data) that the assumption stands for; ``mean, median, lower,
-        upper, prob_positive`` are of ``quantity`` at level mean, ``log_delta_mcp``, or the effect of each outcome where
-        there is no ratio; ``scenario, label, probability`` are of the most probable class at level new;
+        upper, prob_positive`` are of ``quantity``, ``log_delta_mcp``, or the effect of each outcome where there is no
+        ratio; ``scenario, label, probability`` are of the most probable class, all at the ``level`` of the row;
         ``tau_study[...]``, ``tau_comparison[...]`` posterior means; ``pareto_k`` and ``passed`` say how the sampler
-        fared. ``as_analysed`` marks the value with which the result itself was made. Empty where nothing was imputed.
+        fared. ``as_analysed`` marks the rows of the result itself. Empty where nothing was imputed.
 
     Notes
     -----
     CVs × ½, 1, 2 of the arms without SD, with means (bias correction CV²/(2n)) and covariances made anew; ϱ = 0, 0.5,
-    0.9 and the value used, of the arms without a reported one; the rest as it is. Refits are by the collapsed engine
-    with the seed of the result. A correlation that contradicts a reported covariance of a shared control is left out.
-    Where ϱ is estimated (``priors.rho_within.update``), it is so in every refit and has no rows of its own.
+    0.9 and the value used, of the arms without a reported one; the rest as it is. A correlation carried by its prior is
+    ``prior``; CVs are then tried at its middle. Where ϱ is estimated (``priors.rho_within.update``), it is so in every
+    refit and has no rows of its own. Refits are by the collapsed engine with the seed of the result, whichever engine
+    made that. A correlation that contradicts a reported covariance of a shared control is left out.
     """
     spec = specification(result)
     found = result if words.ASSUMPTIONS in result.children else with_assumptions(result)
     if words.ASSUMPTIONS not in found.children:
         return pd.DataFrame(columns=_columns(spec))
-    return _table(found[words.ASSUMPTIONS].to_dataset(), spec)
+    return _table(found, spec)
 
 
 def with_assumptions(result: xr.DataTree) -> xr.DataTree:
@@ -103,46 +107,45 @@ def with_assumptions(result: xr.DataTree) -> xr.DataTree:
     Returns
     -------
     DataTree
-        Group ``assumptions``: ``effect(setting, chain, draw, target, outcome)`` of the targets at mean and new,
-        ``tau_study``, ``tau_comparison(setting, outcome)`` means, ``pareto_k``, ``passed``, ``imputed``,
-        ``as_analysed(setting)``; coords ``assumption``, ``value``, ``level``, ``name``.
+        Group ``assumptions``: ``effect(refit, chain, draw, target, outcome)`` of the targets at mean and new, ``refit``
+        being the settings other than the result's own; ``tau_study``, ``tau_comparison(setting, outcome)`` means,
+        ``pareto_k``, ``passed``, ``imputed``, ``as_analysed(setting)``; coords ``assumption``, ``value``, ``level``,
+        ``name``.
     """
-    data, posterior, spec = group(result, words.DATA), group(result, words.POSTERIOR), specification(result)
+    data, spec = group(result, words.DATA), specification(result)
     settings = list(_settings(data, spec))
-    if not settings:
+    if all(setting.data is None for setting in settings):
         return result
+    asked, seed, own = _asked(result), int(result.attrs["seed"]), _of_result(result)
+    fits = [own if one.data is None else _summed_up(*_sampled(one.data, spec, seed), asked, seed) for one in settings]
+    return with_groups(result, {words.ASSUMPTIONS: _dataset(settings, fits, asked, spec)})
+
+
+def _asked(result: xr.DataTree) -> xr.Dataset:
+    """Return the targets at the levels mean and new."""
     at = json.loads(result[words.DELTA_MCP].attrs["at"]) if words.DELTA_MCP in result.children else {}
-    asked = targets(data, posterior, at)
-    asked = asked.isel(target=np.isin(asked["level"].values, POPULATION))
-    seed = int(result.attrs["seed"])
-    # The result itself is one of them, in general; settings that come to the same data are fitted once.
-    kept: list[xr.Dataset] = []
-    of = []
-    for setting in settings:
-        same = [i for i, one in enumerate(kept) if one.equals(setting.data)]
-        of.append(same[0] if same else len(kept))
-        kept += [] if same else [setting.data]
-    drawn = [(_drawn(result) if one is data else None) or _sampled(one, spec, seed) for one in kept]
-    fits = [_summed_up(*one, asked, seed) for one in drawn]
-    return with_groups(result, {words.ASSUMPTIONS: _dataset(settings, [fits[i] for i in of], asked, spec)})
+    asked = targets(group(result, words.DATA), group(result, words.POSTERIOR), at)
+    return asked.isel(target=np.isin(asked["level"].values, POPULATION))
 
 
 def _settings(data: xr.Dataset, spec: Specification) -> Iterator[Setting]:
     pooled = "rho_within_worlds" in data.attrs
     if count := int(imputed_dispersions(data).sum()):
         for value, factor in FACTORS.items():
-            made = data
             if factor != 1:
                 made = with_dispersion(data, factor, bias_correction=spec.data.bias_correction)
-            yield Setting(CVS, value, count, factor == 1 and not pooled, made)
+                yield Setting(CVS, value, count, made)
+            else:
+                yield Setting(CVS, value, count, data if pooled else None)
     if (count := int(imputed_correlations(data).sum())) and words.PER_RHO not in data:
-        used = _used_correlation(data)
-        for rho in sorted({*CORRELATIONS, *([] if pooled or used is None else [used])}):
+        used = None if pooled else _used_correlation(data)
+        if pooled:
+            yield Setting(CORRELATION, PRIOR, count, None)
+        for rho in sorted({*CORRELATIONS, *([] if used is None else [used])}):
             try:
-                made = data if rho == used else with_correlation(data, rho)
+                yield Setting(CORRELATION, f"{rho:g}", count, None if rho == used else with_correlation(data, rho))
             except SpecificationError:  # the reported covariance of a control excludes this value
                 continue
-            yield Setting(CORRELATION, f"{rho:g}", count, rho == used and not pooled, made)
 
 
 def _used_correlation(data: xr.Dataset) -> float | None:
@@ -153,10 +156,12 @@ def _used_correlation(data: xr.Dataset) -> float | None:
     return float(found[0]) if len(found) == 1 else None
 
 
-def _drawn(result: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset] | None:
-    """Return posterior and sample_stats of the result where a refit would give the same draws."""
+def _of_result(result: xr.DataTree) -> Fit:
+    """Return what the result itself says."""
     posterior, stats = (group(result, name) for name in (words.POSTERIOR, words.SAMPLE_STATS))
-    return (posterior, stats) if result.attrs["engine"] == "collapsed" and worlds_of(posterior) == 1 else None
+    passed = stats.attrs.get("passed", result.attrs["status"] == "ok")  # NUTS is judged by the gate alone
+    judged = stats.assign_attrs(passed=passed)
+    return _summed_up(posterior, judged, _asked(result), int(result.attrs["seed"]))
 
 
 def _sampled(data: xr.Dataset, spec: Specification, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
@@ -164,22 +169,21 @@ def _sampled(data: xr.Dataset, spec: Specification, seed: int) -> tuple[xr.Datas
     return complete_posterior(data, spec, sampled, seed, store=False)[0], stats
 
 
-def _summed_up(posterior: xr.Dataset, stats: xr.Dataset, asked: xr.Dataset, seed: int) -> Refit:
+def _summed_up(posterior: xr.Dataset, stats: xr.Dataset, asked: xr.Dataset, seed: int) -> Fit:
     effect, _ = population_effects(posterior, asked, seed)
     tau = np.stack([posterior[name].mean(("chain", "draw")).values for name in _TAUS])
-    return Refit(effect, tau, float(stats.attrs.get("pareto_k", np.nan)), bool(stats.attrs["passed"]))
+    return Fit(effect, tau, float(stats.attrs.get("pareto_k", np.nan)), bool(stats.attrs["passed"]))
 
 
-def _dataset(settings: list[Setting], fits: list[Refit], asked: xr.Dataset, spec: Specification) -> xr.Dataset:
-    effect = np.stack([fit.effect for fit in fits])
-    chains = spec.sampling.chains
-    order = ("setting", "target", "outcome", "chain", "draw")
+def _dataset(settings: list[Setting], fits: list[Fit], asked: xr.Dataset, spec: Specification) -> xr.Dataset:
     names = [f"{setting.assumption}: {setting.value}" for setting in settings]
+    own = np.array([setting.data is None for setting in settings])
+    effect = np.stack([fit.effect for fit, here in zip(fits, own, strict=True) if not here])
+    order = ("refit", "target", "outcome", "chain", "draw")
+    draws = xr.Variable(order, effect.reshape(*effect.shape[:-1], spec.sampling.chains, -1))
     return xr.Dataset(
         {
-            "effect": xr.Variable(order, effect.reshape(*effect.shape[:-1], chains, -1)).transpose(
-                "setting", "chain", "draw", "target", "outcome"
-            ),
+            "effect": draws.transpose("refit", "chain", "draw", "target", "outcome"),
             **{
                 name: (("setting", "outcome"), np.stack([fit.tau[place] for fit in fits]))
                 for place, name in enumerate(_TAUS)
@@ -187,9 +191,9 @@ def _dataset(settings: list[Setting], fits: list[Refit], asked: xr.Dataset, spec
             "pareto_k": ("setting", [fit.pareto_k for fit in fits]),
             "passed": ("setting", np.array([fit.passed for fit in fits], dtype=int)),
             "imputed": ("setting", [setting.imputed for setting in settings]),
-            "as_analysed": ("setting", np.array([setting.as_analysed for setting in settings], dtype=int)),
+            "as_analysed": ("setting", own.astype(int)),
         },
-        {"setting": names, "outcome": list(spec.data.outcomes)}
+        {"setting": names, "refit": np.array(names)[~own].tolist(), "outcome": list(spec.data.outcomes)}
         | {key: ("setting", [getattr(setting, key) for setting in settings]) for key in ("assumption", "value")}
         | {name: asked.variables[name] for name in ("target", "level", "name")},
     )
@@ -200,32 +204,36 @@ def _columns(spec: Specification) -> list[str]:
     return [*_SETTING, *_ESTIMATE, *_CLASS, *taus, "pareto_k", "passed"]
 
 
-def _table(refits: xr.Dataset, spec: Specification) -> pd.DataFrame:
-    """Return the table of stored refits, with the intervals and classes of the present specification."""
+def _table(result: xr.DataTree, spec: Specification) -> pd.DataFrame:
+    """Return the table of result and stored refits, with the intervals and classes of the present specification."""
+    refits = group(result, words.ASSUMPTIONS)
+    own = _of_result(result).effect
     rows: list[dict[str, object]] = []
-    section = spec.summary
-    level, name = (refits[key].values.astype(str) for key in ("level", "name"))
-    for place in range(refits.sizes["setting"]):
-        one = refits.isel(setting=place)
-        theta = node_major(one["effect"], "target", "outcome")
+    for place, setting in enumerate(refits["setting"].values):
+        one = refits.drop_dims("refit").isel(setting=place)
+        as_analysed = bool(one["as_analysed"])
+        theta = own if as_analysed else node_major(refits["effect"].sel(refit=setting), "target", "outcome")
         common = {key: one[key].item() for key in ("assumption", "value", "imputed")}
-        common |= {"as_analysed": bool(one["as_analysed"]), "passed": bool(one["passed"])}
-        common |= {"pareto_k": float(one["pareto_k"])}
+        common |= {"as_analysed": as_analysed, "passed": bool(one["passed"]), "pareto_k": float(one["pareto_k"])}
         for tau in _TAUS:
             common |= {f"{tau}[{outcome}]": float(one[tau].sel(outcome=outcome)) for outcome in spec.data.outcomes}
-        for target in np.flatnonzero(level == words.MEAN):
-            (new,) = np.flatnonzero((level == words.NEW) & (name == name[target]))
-            for quantity, draws in _quantities(theta[target], refits):
-                lower, upper = interval(draws, section.interval_kind, section.interval_prob)
-                numbers = {"mean": draws.mean(), "median": np.median(draws), "lower": lower, "upper": upper}
-                rows.append(
-                    common
-                    | {key: float(value) for key, value in numbers.items()}
-                    | {"name": name[target], "quantity": quantity, "prob_positive": float((draws > 0).mean())}
-                    | {"interval_kind": section.interval_kind, "interval_prob": section.interval_prob}
-                    | _leading_class(theta[new], refits, spec)
-                )
+        rows += [common | row for target in range(len(theta)) for row in _rows(theta[target], refits, target, spec)]
     return pd.DataFrame(rows, columns=_columns(spec))
+
+
+def _rows(theta: Array, refits: xr.Dataset, target: int, spec: Specification) -> Iterator[dict[str, object]]:
+    """Yield the rows of one target under one assumption, from its effects (K, draw)."""
+    section = spec.summary
+    for quantity, draws in _quantities(theta, refits):
+        lower, upper = interval(draws, section.interval_kind, section.interval_prob)
+        numbers = {"mean": draws.mean(), "median": np.median(draws), "lower": lower, "upper": upper}
+        yield (
+            {key: refits[key].values[target] for key in ("level", "name")}
+            | {key: float(value) for key, value in numbers.items()}
+            | {"quantity": quantity, "prob_positive": float((draws > 0).mean())}
+            | {"interval_kind": section.interval_kind, "interval_prob": section.interval_prob}
+            | _leading_class(theta, refits, spec)
+        )
 
 
 def _quantities(theta: Array, refits: xr.Dataset) -> Iterator[tuple[str, Array]]:

@@ -10,10 +10,13 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import StageError
 from mcpbayes.estimands.layout import Array
+from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.targets import POPULATION, targets
 from mcpbayes.estimands.tree import group, specification, with_groups
 from mcpbayes.evidence.left_out import OF_REFIT, Values, fit_worlds, numbers, numbers_without
+from mcpbayes.evidence.said import OR
 from mcpbayes.inference.refits import weights_without
+from mcpbayes.tables.observed import observed_effects
 from mcpbayes.workers import in_threads
 
 #: Studies whose weights are in memory at once.
@@ -41,13 +44,15 @@ def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | 
         * ``effect_*``, ``log_delta_mcp_*``, ``delta_mcp_*`` without the study: ``mean``, ``sd``, ``lower``, ``upper``;
           ``prob_positive`` is P(δ > 0). The ratio is there where both pools are, ``delta_mcp`` NaN without r₀.
         * ``leading_class`` with ``leading_probability``, and ``claim``: the class or coarser statement that the
-          headline would name, empty where it would abstain.
-        * Each of these with ``all_`` before it: in the result itself.
+          headline would name, empty where it would abstain; ``class_changes`` and ``claim_changes``, whether they are
+          others than with all studies, beyond Monte-Carlo error.
+        * Each of these estimates and claims with ``all_`` before it: in the result itself; ``all_leading_ties``: the
+          classes, separated by ``|``, of which any could be the leading one within Monte-Carlo error.
         * ``shift`` of δ and ``effect_shift``: difference of the means in posterior standard deviations of the result.
         * ``elpd`` and its error ``elpd_mcse``; ``n_comparisons``; ``passed``, ``pareto_k``, ``efficiency``,
           ``attempt`` of the refit, and ``reason``, why it cannot be relied on, or why its numbers are NaN.
-        * ``unseen(left_out, target)``: the kind of treatment is in no other study, so without this one its effect is
-          what the prior and the other kinds say.
+        * ``unseen(left_out, target)``: no other study observed both pools of this kind of treatment, so without this
+          one its effect is what the prior and the other kinds say.
 
     Raises
     ------
@@ -66,12 +71,11 @@ def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | 
     """
     data, posterior, change = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.DELTA_MCP))
     names = data["study"].values.astype(str).tolist()
-    if len(names) < 2:
-        raise StageError(f"There is one study only ({names[0]}): no posterior is left when it is left out.")
+    require_studies(data)
     model, at = specification(result), json.loads(change.attrs["at"])
     population = np.isin(change["level"].values, POPULATION)
     asked = targets(data, posterior, at).isel(target=slice(int(population.sum())))
-    every = numbers([change.isel(target=population)], model)
+    every = numbers(_by_world(change.isel(target=population), posterior), model, data)
     if report is not None:
         report(f"leaving out each of {len(names)} studies")
     worlds = fit_worlds(result, data, model)
@@ -100,17 +104,63 @@ def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | 
     return with_groups(result, {words.INFLUENCE: dataset})
 
 
+def require_studies(data: xr.Dataset) -> None:
+    """Refuse to leave the only study out: before a fit, not after.
+
+    Raises
+    ------
+    StageError
+    """
+    if data.sizes["study"] < 2:
+        raise StageError(
+            f"There is one study only ({data['study'].values[0]}): nothing is left when it is left out, so there is no "
+            "influence of studies to show; run without it (no --influence)"
+        )
+
+
+def _by_world(change: xr.Dataset, posterior: xr.Dataset) -> list[xr.Dataset]:
+    """Return a group whose chains are those of several worlds as one group per world."""
+    worlds = worlds_of(posterior)
+    chains = change.sizes["chain"] // worlds
+    return [change.isel(chain=slice(i * chains, (i + 1) * chains)) for i in range(worlds)]
+
+
 def _unseen(data: xr.Dataset, asked: xr.Dataset, names: list[str]) -> np.ndarray:
-    """Return whether a target is of one kind that occurs in no other study, (study, target)."""
+    """Return whether a target is of one kind of which a pool was observed in no other study, (study, target)."""
     kinds, weight = asked["kind"].values.astype(str).tolist(), asked["kind_weight"].values
     of_comparison, study = (data[f"{what}_of_comparison"].values.astype(str) for what in ("kind", "study"))
-    homes = [set(study[of_comparison == kind]) for kind in kinds]
-    lost = np.array([[home == {name} for home in homes] for name in names], dtype=bool)
+    observed = observed_effects(data)
+    homes = [[set(study[(of_comparison == kind) & seen]) for seen in observed.T] for kind in kinds]
+    lost = np.array([[any(home <= {name} for home in pools) for pools in homes] for name in names], dtype=bool)
     return np.asarray((lost[:, None, :] & (weight == 1.0)[None]).any(axis=-1))
 
 
+def _changes(columns: Values, every: Values) -> Values:
+    """Return where the leading class and the claim are others than with all studies, beyond Monte-Carlo error.
+
+    Neither class may be among those that could lead in the other fit, too; nor the claim of all studies among those
+    that could be made without the study.
+    """
+    there = np.isfinite(columns["log_delta_mcp_mean"])
+
+    def beyond(codes: np.ndarray, possible: np.ndarray) -> np.ndarray:
+        pairs = np.broadcast_arrays(codes, possible)
+        return np.array([c not in p.split(OR) for c, p in zip(*(x.ravel() for x in pairs), strict=True)]).reshape(
+            there.shape
+        )
+
+    apart = beyond(every["leading_class"], columns["leading_ties"])
+    apart &= beyond(columns["leading_class"], every["leading_ties"])
+    return {"class_changes": there & apart, "claim_changes": there & beyond(every["claim"], columns["claims_possible"])}
+
+
 def _dataset(columns: Values, every: Values, asked: xr.Dataset, posterior: xr.Dataset, names: list[str]) -> xr.Dataset:
-    """Label the numbers, and add the shifts."""
+    """Label the numbers, and add shifts and changes."""
+    if "claim" in every:
+        columns |= _changes(columns, every)
+        hidden = ("leading_ties", "claims_possible")
+        columns = {name: values for name, values in columns.items() if name not in hidden}
+        every = {name: values for name, values in every.items() if name != "claims_possible"}
     for quantity, name in (("log_delta_mcp", "shift"), ("effect", "effect_shift")):
         if f"{quantity}_mean" in every:
             sd, moved = every[f"{quantity}_sd"], columns[f"{quantity}_mean"] - every[f"{quantity}_mean"]

@@ -10,12 +10,11 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
 from mcpbayes.estimands.change import delta_mcp
-from mcpbayes.estimands.claims import union_claims
-from mcpbayes.estimands.classes import CLASS_TABLE, coarsening, tolerances
 from mcpbayes.estimands.layout import Array, node_major
-from mcpbayes.estimands.scenarios import class_codes
 from mcpbayes.estimands.tree import group
+from mcpbayes.estimands.unobserved import unobserved_at
 from mcpbayes.estimands.walk import pools_of
+from mcpbayes.evidence.said import what_is_said
 from mcpbayes.inference.assumed import with_correlation
 from mcpbayes.inference.collapsed import levels_on
 from mcpbayes.inference.completion import complete_posterior
@@ -23,10 +22,10 @@ from mcpbayes.inference.estimable import require_estimable
 from mcpbayes.inference.refits import Refit, Whole, fit_whole, refit
 from mcpbayes.inference.tree import build_hierarchy
 from mcpbayes.inference.worlds import world_seed
-from mcpbayes.monte_carlo.summaries import frequencies, interval, mcse_mean
+from mcpbayes.monte_carlo.summaries import interval, mcse_mean
 from mcpbayes.specification.loading import to_toml
 from mcpbayes.specification.prior_rules import WITHIN
-from mcpbayes.specification.structure import Scheme, Specification
+from mcpbayes.specification.structure import Specification
 
 #: What is said of a refit that cannot be relied on.
 NOT_COVERED: Final = "the proposals did not cover the posterior without this study"
@@ -136,7 +135,7 @@ def numbers_without(
         refits.append(found)
         changes.append(group(delta_mcp(tree, at), words.DELTA_MCP))
     passed = all(found.passed for found in refits)
-    return numbers(changes, worlds[0].whole.model) | _judged(refits, "" if passed else NOT_COVERED)
+    return numbers(changes, worlds[0].whole.model, rest) | _judged(refits, "" if passed else NOT_COVERED)
 
 
 def _judged(refits: Sequence[Refit], reason: str) -> Values:
@@ -155,18 +154,11 @@ def _judged(refits: Sequence[Refit], reason: str) -> Values:
     return {name: np.asarray(value) for name, value in made.items()} | {"reason": np.asarray(reason, dtype=object)}
 
 
-class _Said(NamedTuple):
-    """Leading class, its probability, and what a headline would name ("" where it would abstain)."""
-
-    code: str
-    probability: float
-    claim: str
-
-
-def numbers(changes: Sequence[xr.Dataset], model: Specification) -> Values:
+def numbers(changes: Sequence[xr.Dataset], model: Specification, data: xr.Dataset) -> Values:
     """Return the summaries of groups ``delta_mcp``, one per world, whose targets are those of the levels mean and new.
 
-    The draws of all worlds count the same.
+    The draws of all worlds count the same. ``data`` is the group of that name: of what was never observed in a kind of
+    treatment the headline claims nothing.
     """
 
     def draws_of(name: str, *dims: str) -> Array:
@@ -184,21 +176,17 @@ def numbers(changes: Sequence[xr.Dataset], model: Specification) -> Values:
         out |= {f"{name}_{what}": values for what, values in zip(SUMMARIES, summaries, strict=True)}
     if pools is not None:
         out["prob_positive"] = np.mean(quantities["log_delta_mcp"] > 0, axis=-1)
-        said = [_said(effect[i, pools[0]], effect[i, pools[1]], model.scenarios) for i in range(len(effect))]
-        out["leading_class"] = np.array([one.code for one in said], dtype=object)
-        out["leading_probability"] = np.array([one.probability for one in said])
-        out["claim"] = np.array([one.claim for one in said], dtype=object)
+        names = changes[0]["name"].values.astype(str).tolist()
+        unobserved = unobserved_at(data, words.MEAN, names)
+        shape = (len(changes), len(changes) * changes[0].sizes["chain"])
+        said = [
+            what_is_said(effect[i, pools[0]], effect[i, pools[1]], model.scenarios, *shape, mute=bool(unobserved[name]))
+            for i, name in enumerate(names)
+        ]
+        out |= {
+            f"leading_{what}": np.array([one[i] for one in said]) for i, what in enumerate(("class", "probability"))
+        }
+        for place, what in ((2, "leading_ties"), (3, "claim"), (4, "claims_possible")):
+            out[what] = np.array([one[place] for one in said], dtype=object)
+        out["leading_class"] = out["leading_class"].astype(object)
     return out
-
-
-def _said(theta_n: Array, theta_c: Array, scheme: Scheme) -> _Said:
-    """Count the classes of one target and say what its headline would name, as `decision.decide` does."""
-    codes, _, place = coarsening(scheme)
-    found = class_codes(theta_n, theta_c, tolerances(scheme), place[CLASS_TABLE.ravel()].astype(np.int8))
-    probability = frequencies(found[None], len(codes))[0]
-    best = int(np.argmax(probability))
-    claim = codes[best]
-    if probability[best] < scheme.decide_at:
-        unions = union_claims(theta_n, theta_c, scheme)
-        claim = next((union.code for union in unions if union.probability >= scheme.decide_at), "")
-    return _Said(codes[best], float(probability[best]), claim)

@@ -56,24 +56,39 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
     one unknown parameter of all these arms instead, estimated with the others.
     """
     prior = model.priors.get(WITHIN)
-    if prior is None:
-        return fit_once(arms, model, seed=seed, report=report)
-    count = int(imputed_correlations(arms).sum())
-    if count == 0:
-        return _with_note(fit_once(arms, model, seed=seed, report=report), _NO_USE)
-    if prior.update:
-        (median,) = strata(prior, 1)
-        unknown = with_unknown_correlation(with_correlation(arms, median))
-        return _with_note(fit_once(unknown, model, seed=seed, report=report), _estimated(count))
-    values = strata(prior, model.sampling.worlds)
-    worlds = [with_correlation(arms, value) for value in values]
+    worlds, count = data_of_fits(arms, model), int(imputed_correlations(arms).sum())
     if len(worlds) == 1:
-        return fit_once(worlds[0], model, seed=seed, report=report)
+        result = fit_once(worlds[0], model, seed=seed, report=report)
+        if prior is not None and not count:
+            return _with_note(result, _NO_USE)
+        return _with_note(result, _estimated(count)) if prior is not None and prior.update else result
     if report is not None:
         report(f"{len(worlds)} worlds, one per stratum of the prior of {WITHIN}")
-    result = pool(refit([note_worlds(world, values) for world in worlds], model, seed), of=WITHIN, values=values)
+    values = json.loads(worlds[0].attrs["rho_within_worlds"])
+    result = pool(refit(worlds, model, seed), of=WITHIN, values=values)
     result.attrs["seed"] = seed
     return _with_note(result, _carried(count, values))
+
+
+def data_of_fits(arms: xr.Dataset, model: Specification) -> list[xr.Dataset]:
+    """Return the data of every fit that `fit` makes: as prepared, or with the correlations of a prior ``rho_within``.
+
+    Where it is to be estimated there is one fit, whose data show the correlation at the prior's median.
+
+    Raises
+    ------
+    SpecificationError
+        A correlation contradicts what rows of one control report, or cannot be estimated.
+    """
+    prior = model.priors.get(WITHIN)
+    if prior is None or not imputed_correlations(arms).any():
+        return [arms]
+    if prior.update:
+        (median,) = strata(prior, 1)
+        return [with_unknown_correlation(with_correlation(arms, median))]
+    values = strata(prior, model.sampling.worlds)
+    worlds = [with_correlation(arms, value) for value in values]
+    return worlds if len(worlds) == 1 else [note_worlds(world, values) for world in worlds]
 
 
 _NO_USE: Final = Problem(

@@ -12,6 +12,9 @@ from mcpbayes.estimands.tree import group
 #: Columns of ``influence.csv`` that tell of a refit as a whole.
 OF_REFIT: Final = ("n_comparisons", "elpd", "elpd_mcse", "passed", "pareto_k", "attempt", "reason")
 
+#: Whether class and claim are others than with all studies, beyond Monte-Carlo error.
+OF_CHANGE: Final = ("class_changes", "claim_changes")
+
 #: Columns that a result with both pools has for every target, besides the estimates.
 OF_CLAIM: Final = ("prob_positive", "leading_class", "leading_probability", "claim")
 
@@ -29,7 +32,7 @@ def influence_table(result: xr.DataTree) -> pd.DataFrame:
     DataFrame
         ``left_out``, `OF_REFIT`, ``level``, ``name``, ``unseen``, ``shift``, ``effect_shift_<outcome>``; then without
         the study ``log_delta_mcp_mean`` (``sd``, ``lower``, ``upper``), ``delta_mcp_*``, ``effect_<outcome>_*``,
-        `OF_CLAIM`; with ``all_`` before it, means and claims of all studies; last ``interval_kind`` and
+        `OF_CLAIM`, `OF_CHANGE`; with ``all_`` before it, means and claims of all studies; last ``interval_kind`` and
         ``interval_prob``. Without both pools there is no ratio and no claim. First all targets of the first study. Log
         ratios, ``delta_mcp`` as a fraction, shifts in posterior standard deviations of the result, full precision.
 
@@ -57,7 +60,8 @@ def influence_table(result: xr.DataTree) -> pd.DataFrame:
             columns |= {
                 f"{prefix}effect_{outcome}_{what}": _rows(found, f"{prefix}effect_{what}", k) for what in summaries
             }
-        columns |= {prefix + name: _rows(found, prefix + name, None) for name in OF_CLAIM if both}
+        claims = (*OF_CLAIM, *(() if prefix else OF_CHANGE)) if both else ()
+        columns |= {prefix + name: _rows(found, prefix + name, None) for name in claims}
     constant = {name: found.attrs[name] for name in ("interval_kind", "interval_prob")}
     return pd.DataFrame(columns | constant)
 

@@ -147,8 +147,13 @@ def _defaults(entries: object, outcomes: tuple[str, ...], family: str) -> Defaul
     positive = number("(0, inf)")
 
     def cv(value: object, key: str) -> dict[str, float]:
-        # contrasts have no arms: CVs inherited for other outcomes are kept as they are and never used
-        names = tuple(value) if family == words.CONTRAST_BASED and isinstance(value, Mapping) else outcomes
+        # CVs inherited for outcomes that are not analysed, and those of contrasts, which have no arms, are never used
+        names: tuple[str, ...] = outcomes
+        if isinstance(value, Mapping) and family == words.CONTRAST_BASED:
+            names = tuple(value)
+        elif isinstance(value, Mapping):
+            known = [pool for pool in (words.NECROMASS, words.SOC) if pool in value]
+            names = tuple(dict.fromkeys([*outcomes, *known]))
         found = by_outcome(value, key, positive, names)
         return dict.fromkeys(names, found) if isinstance(found, float) else found
 
@@ -178,9 +183,9 @@ def _check_layout(layout: str, outcomes: tuple[str, ...], family: str) -> None:
         raise refusal("'contrast', the layout of the contrast-based family", layout, key)
     if family == words.ARM_BASED and layout == "contrast":
         raise refusal("'comparison' or 'arm', the layouts of the arm-based family", layout, key)
-    if family == words.ARM_BASED and set(outcomes) != {words.NECROMASS, words.SOC}:
+    if family == words.ARM_BASED and not set(outcomes) <= {words.NECROMASS, words.SOC}:
         raise refusal(
-            f"{words.NECROMASS!r} and {words.SOC!r}, in any order, for the arm-based family",
+            f"{words.NECROMASS!r}, {words.SOC!r} or both, in any order, for the arm-based family",
             list(outcomes),
             "data.outcomes",
         )

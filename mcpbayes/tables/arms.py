@@ -12,6 +12,7 @@ from mcpbayes.errors import DataError, Problem
 from mcpbayes.specification.formula import build_design
 from mcpbayes.specification.structure import DataSection, Specification
 from mcpbayes.tables import checks, contrast_checks, contrasts, notes
+from mcpbayes.tables.below import without_notes
 from mcpbayes.tables.columns import CONTROL
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
@@ -90,7 +91,9 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
     wrong_layout = other_layout(list(raw.columns), model.data)
     if wrong_layout:
         return None, _placed([replace(wrong_layout, file=raw.attrs["source"])], raw)
+    raw, below = without_notes(raw, model.data.columns.get("study", "study"))
     opened, problems = open_table(raw, model)
+    problems += below
     problems += _row_problems(opened, model.data, problems)
     if not opened.complete:
         return None, _placed(problems, raw)
@@ -192,7 +195,8 @@ def _dataset(
         "control_rule": rule,
         "simulated": int(_is_simulated(opened.raw)),
     }
-    return dataset.merge(part).assign_attrs(attrs | part.attrs), problems + new
+    dataset = dataset.merge(part).assign_attrs(attrs | part.attrs)
+    return dataset, problems + new + notes.never_observed(dataset)
 
 
 def _is_simulated(raw: pd.DataFrame) -> bool:

@@ -8,7 +8,9 @@ from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.columns import ROLES, Column, columns, mean_column
 from mcpbayes.tables.guess import best_guess, nearest
 from mcpbayes.tables.recognising import MAY_BE_ABSENT
+from mcpbayes.vocabulary import NECROMASS, SOC
 
+_OTHER: Final = {NECROMASS: SOC, SOC: NECROMASS}
 #: What `mcpbayes.simulate` marks its tables with.
 SIMULATED: Final = "simulated"
 
@@ -125,6 +127,8 @@ def _column_absent(column: Column, free: Sequence[str]) -> Problem:
     remedy = f"Give the table a column {column.name}, or map one of yours: --set data.columns.{column.name}=..."
     if guess:
         remedy = f"If it is your column {guess!r}: --set data.columns.{column.name}={_quoted(guess)}."
+    elif column.outcome in _OTHER:
+        remedy += f" Without that pool: --set 'data.outcomes=[\"{_OTHER[column.outcome]}\"]'."
     return Problem(
         "column-absent",
         f"the table has no column {column.name}",

@@ -6,12 +6,14 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from mcpbayes.errors import Problem
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.columns import CONTROL, EXAMPLE_STUDY, TREATMENT
 from mcpbayes.tables.layouts import arm_columns, arms_of
 from mcpbayes.tables.naming import natural_order
+from mcpbayes.tables.observed import observed_effects, unobserved_pools
 from mcpbayes.vocabulary import SOC
 
 #: Share of the comparisons from which the largest study is named.
@@ -79,6 +81,45 @@ def dispersion_notes(frame: pd.DataFrame, data: DataSection) -> list[Problem]:
             )
         )
     return problems
+
+
+def never_observed(data: xr.Dataset) -> list[Problem]:
+    """Return an error for a pool that no comparison reports, a warning for one that no comparison of a kind does.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        Of `mcpbayes.prepare`.
+    """
+    observed, outcomes = observed_effects(data), data["outcome"].values.astype(str).tolist()
+    absent = [outcome for outcome, seen in zip(outcomes, observed.any(axis=0), strict=True) if not seen]
+    if absent:
+        rest = [outcome for outcome in outcomes if outcome not in absent]
+        return [_unobserved_pool(outcome, rest, len(observed)) for outcome in absent]
+    if data.attrs["level_kind"] != "on":
+        return []
+    comparisons = data["kind_of_comparison"].to_series().value_counts()
+    return [
+        Problem(
+            "pool-unobserved-in-kind",
+            f"{outcome} was not observed in any comparison of {kind} ({comparisons[kind]} of them): its effect there "
+            "is what the priors, the other pool and the other kinds say, and nothing is claimed of this kind",
+            "warning",
+        )
+        for kind, pools in unobserved_pools(data).items()
+        for outcome in pools
+    ]
+
+
+def _unobserved_pool(outcome: str, rest: Sequence[str], comparisons: int) -> Problem:
+    listed = ", ".join(f'"{one}"' for one in rest)
+    return Problem(
+        "pool-never-observed",
+        f"{outcome} was not observed in both arms of any of the {comparisons} comparisons, so what the model says of "
+        "it, and of the ratio, would be its prior",
+        expected=f"{outcome} of control and treatment in some rows",
+        remedy=f"To analyse what there is: --set 'data.outcomes=[{listed}]'.",
+    )
 
 
 def spelling_variants(treatment: pd.Series, kind: pd.Series) -> list[Problem]:

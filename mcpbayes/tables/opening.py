@@ -16,6 +16,7 @@ from mcpbayes.tables.moderators import read_moderators
 from mcpbayes.tables.reading import unread_cells
 from mcpbayes.tables.recognising import required_columns
 from mcpbayes.tables.schema import bad_rows, read_cells
+from mcpbayes.vocabulary import NECROMASS, SOC
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _factors(data: DataSection) -> tuple[dict[str, float], list[Problem]]:
     problems += [
         Problem("unit-unused", f"data.units.{stem} is of no analysed pool", "warning", value=unit)
         for stem, unit in data.units.items()
-        if stem not in data.outcomes
+        if stem not in (*data.outcomes, NECROMASS, SOC)  # of these two one may be left out
     ]
     return factors, problems
 

@@ -81,6 +81,29 @@ def test_nothing_is_said_of_a_fit_that_failed() -> None:
     assert "nothing can be claimed, since the diagnostics of the fit failed" in sentence(found)
 
 
+def test_nothing_is_said_of_a_kind_of_which_a_pool_was_never_observed() -> None:
+    tree = planted(0.4, 0.1, kinds=("manure", "straw"))
+    data = tree["data"].to_dataset().copy(deep=True)
+    kinds = data["kind_of_comparison"].values.astype(str)
+    lost = data["arm_of_comparison"].values[kinds == "straw"]
+    data["log_mean"].loc[{"arm": lost, "outcome": "necromass"}] = np.nan
+    data.attrs["level_kind"] = "on"
+    made = rebuilt(tree, data=data)
+    manure, straw = decide(made)
+    assert not manure.abstained
+    assert (straw.abstained, straw.chosen, straw.unobserved) == (True, None, ("necromass",))
+    said = "nothing can be claimed, since necromass was not observed in any comparison of this kind"
+    assert sentence(straw) == f"straw, typical comparison (mean): {said}"
+    assert sentence(decide(made, "new")[1]).endswith(said)
+    of_comparison = {found.name: found.unobserved for found in decide(made, "comparison")}
+    assert of_comparison == {
+        name: ("necromass",) if kind == "straw" else ()
+        for name, kind in zip(data["comparison"].values, kinds, strict=True)
+    }
+    (average,) = decide(made, name="average over kinds")
+    assert not average.abstained
+
+
 def test_the_headline_is_every_kind_and_never_their_average() -> None:
     tree = planted(0.4, 0.1, kinds=("manure", "straw"))
     assert [found.name for found in decide(tree)] == ["kind=manure", "kind=straw"]

@@ -7,6 +7,7 @@ from mcpbayes.analysis import estimate, reapply
 from mcpbayes.estimands.tree import with_groups
 from mcpbayes.evidence.assumptions import CORRELATION, CVS, assumptions, with_assumptions
 from mcpbayes.inference.assumed import with_dispersion
+from mcpbayes.inference.collapsed import sample
 from mcpbayes.inference.one_fit import fit_once
 from mcpbayes.inference.simulation import simulate
 from mcpbayes.output.summary import scenario_table, summarise
@@ -38,7 +39,8 @@ def test_every_setting_has_every_target(result, table):
     settings = [(one.assumption, one.value) for one in table.drop_duplicates(["assumption", "value"]).itertuples()]
     assert settings == [(CVS, "x 1/2"), (CVS, "x 1"), (CVS, "x 2")] + [(CORRELATION, v) for v in ("0", "0.5", "0.9")]
     names = ["kind=manure", "kind=straw", "average over kinds"]
-    assert list(table["name"]) == names * 6
+    assert list(table["name"]) == names * 12
+    assert list(table["level"]) == (["mean"] * 3 + ["new"] * 3) * 6
     data = result["data"]
     assert set(table.loc[table["assumption"] == CVS, "imputed"]) == {2 * data.sizes["arm"]}
     assert set(table.loc[table["assumption"] == CORRELATION, "imputed"]) == {data.sizes["arm"]}
@@ -46,15 +48,20 @@ def test_every_setting_has_every_target(result, table):
     assert table["passed"].all()
 
 
+def assert_same_numbers(rows, summary, classes):
+    assert set(rows["level"]) == {"mean", "new"}
+    for row in rows.itertuples(index=False):
+        expected = summary.loc[(row.level, row.name, "log_delta_mcp")]
+        for key in ("mean", "median", "lower", "upper", "prob_positive"):
+            assert getattr(row, key) == pytest.approx(expected[key], rel=1e-12)
+        here = classes.loc[(row.level, row.name)]["probability"]
+        assert row.probability == here[row.scenario] == here.max()
+
+
 def test_the_values_as_analysed_give_the_numbers_of_the_result(result, table):
     summary = summarise(result).set_index(["level", "name", "quantity"]).sort_index()
     classes = scenario_table(result).set_index(["level", "name", "scenario"]).sort_index()
-    for row in table[table["as_analysed"]].itertuples(index=False):
-        expected = summary.loc[("mean", row.name, "log_delta_mcp")]
-        for key in ("mean", "median", "lower", "upper", "prob_positive"):
-            assert getattr(row, key) == pytest.approx(expected[key], rel=1e-12)
-        here = classes.loc[("new", row.name)]["probability"]
-        assert row.probability == here[row.scenario] == here.max()
+    assert_same_numbers(table[table["as_analysed"]], summary, classes)
     used = table[table["as_analysed"]].iloc[0]
     for name in ("tau_study[soc]", "tau_comparison[necromass]"):
         assert used[name] == pytest.approx(summary.loc[("parameter", "", name), "mean"])
@@ -66,7 +73,7 @@ def test_other_values_give_the_numbers_of_a_refit(result, table, model):
         summarise(estimate(fit_once(doubled, model, seed=2))).set_index(["level", "name", "quantity"]).sort_index()
     )
     for row in table[table["value"] == "x 2"].itertuples(index=False):
-        expected = summary.loc[("mean", row.name, "log_delta_mcp")]
+        expected = summary.loc[(row.level, row.name, "log_delta_mcp")]
         assert (row.mean, row.lower) == pytest.approx((expected["mean"], expected["lower"]), rel=1e-9)
 
 
@@ -80,8 +87,22 @@ def test_a_value_that_was_used_and_is_not_among_the_usual_is_added(model):
     made = simulate(studies=6, seed=3, missing_sd=1.0)[0]
     found = assumptions(mb.fit(mb.prepare(made, other), other, seed=2))
     rows = found[found["assumption"] == CORRELATION]
+    rows = rows[rows["level"] == "mean"]
     assert rows["value"].tolist() == ["0", "0.3", "0.5", "0.9"]
     assert rows["as_analysed"].tolist() == [False, True, False, False]
+
+
+def test_a_correlation_carried_by_its_prior_has_a_row_of_its_own(model):
+    prior = {"priors.rho_within.distribution": "beta", "priors.rho_within.a": 6.0, "priors.rho_within.b": 2.0}
+    carried = mb.load_model(settings=SETTINGS | prior | {"sampling.worlds": 3})
+    made = simulate(studies=6, seed=3, missing_sd=1.0)[0]
+    result = estimate(mb.fit(mb.prepare(made, carried), carried, seed=2))
+    found = assumptions(result)
+    own = found[found["as_analysed"]]
+    assert set(zip(own["assumption"], own["value"], strict=True)) == {(CORRELATION, "prior")}
+    assert found.loc[found["assumption"] == CORRELATION, "value"].unique().tolist() == ["prior", "0", "0.5", "0.9"]
+    summary = summarise(result).set_index(["level", "name", "quantity"]).sort_index()
+    assert_same_numbers(own, summary, scenario_table(result).set_index(["level", "name", "scenario"]).sort_index())
 
 
 def test_nothing_imputed_gives_an_empty_table_with_the_same_columns(result, table):
@@ -113,11 +134,17 @@ def test_it_survives_saving(result, table, tmp_path):
     assert assumptions(mb.load(mb.save(result, tmp_path / "r.nc"))).equals(table)
 
 
-def test_draws_of_another_engine_are_not_taken_for_a_refit(result, table):
-    spoilt = result["posterior"].to_dataset().copy(deep=True)
-    spoilt["beta"] += 1.0
-    nuts = with_groups(result, {"posterior": spoilt}, drop=["assumptions"], engine="nuts")
-    assert assumptions(nuts)["mean"].to_numpy() == pytest.approx(table["mean"].to_numpy(), rel=1e-12)
+def test_a_result_of_another_engine_speaks_for_itself_and_is_not_sampled_again(result, table, monkeypatch):
+    moved = result["posterior"].to_dataset().copy(deep=True)
+    moved["beta"] += [0.5, 0.0]
+    nuts = with_groups(result, {"posterior": moved}, drop=["assumptions"], engine="nuts")
+    fits = []
+    monkeypatch.setattr("mcpbayes.evidence.assumptions.sample", lambda *given: fits.append(1) or sample(*given))
+    found = assumptions(nuts)
+    assert len(fits) == 4  # half and twice the CVs, correlations 0 and 0.9
+    own = table["as_analysed"]
+    assert found.loc[own, "mean"].to_numpy() == pytest.approx(table.loc[own, "mean"].to_numpy() + 0.5)
+    assert found.loc[~own, "mean"].to_numpy() == pytest.approx(table.loc[~own, "mean"].to_numpy(), rel=1e-12)
 
 
 def test_necromass_database_heterogeneity_falls_and_the_mean_stays(shared_data, root):
@@ -128,5 +155,5 @@ def test_necromass_database_heterogeneity_falls_and_the_mean_stays(shared_data, 
     tau = cvs.groupby("value")["tau_comparison[necromass]"].first()
     assert tau["x 1/2"] == pytest.approx(0.22, abs=0.02)
     assert tau["x 2"] == pytest.approx(0.03, abs=0.01)
-    delta = cvs[cvs["name"] == "kind=fertilizer"]["mean"]
+    delta = cvs[(cvs["name"] == "kind=fertilizer") & (cvs["level"] == "mean")]["mean"]
     assert delta.max() - delta.min() < 0.01

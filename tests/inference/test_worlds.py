@@ -110,7 +110,8 @@ def test_stages_summaries_and_verdict_take_pooled_draws(pooled: xr.DataTree) -> 
     found = diagnose(result, mb.summarise(result))
     assert found == diagnose(result)
     assert found.passed
-    assert found.ess_bulk.value < 1100  # of one world's 1000 draws
+    row = summary.loc[(found.ess_bulk.level, found.ess_bulk.quantity)]
+    assert 2 * found.ess_bulk.value < float(row["ess_bulk"].min())  # of the worst world, not of all three
     shifted = result["posterior"].to_dataset().copy(deep=True)
     shifted["beta"] += shifted["world"]
     shifted["beta"][5] += 0.5
@@ -134,8 +135,8 @@ def test_single_chains_cannot_be_compared_however_many_worlds(arms: xr.Dataset) 
 
 def test_a_saved_pooled_result_is_the_same(pooled: xr.DataTree, tmp_path) -> None:
     loaded = mb.load(mb.save(pooled, tmp_path / "pooled.nc"))
-    assert loaded["posterior"]["world"].equals(pooled["posterior"]["world"])
-    assert loaded.attrs["worlds"] == 3
+    assert loaded.identical(pooled)
+    assert loaded["posterior"].sizes["chain"] == 12
 
 
 def test_one_value_is_one_fit(arms: xr.Dataset) -> None:

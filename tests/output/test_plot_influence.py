@@ -12,6 +12,7 @@ from mcpbayes.errors import StageError
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.tree import with_groups
 from mcpbayes.output.document.figures import draw
+from mcpbayes.output.document.influence import finding
 from mcpbayes.output.document.report import render
 from mcpbayes.output.folder import FILES, tables
 from mcpbayes.output.plots import gallery
@@ -56,15 +57,22 @@ def test_of_many_studies_the_most_influential_are_shown():
     figure = gallery.influence(result)
     rows = [text for text in words_of(figure, "row left") if text.startswith("S")]
     shift = result["influence"]["shift"].sel(target=f"mean: {target_shown(result)}")
-    wanted = shift["left_out"].values[np.argsort(-np.abs(shift.values))[:SHOWN]]
-    assert set(rows) == set(wanted)
+    moved = np.abs(shift.values)
+    assert moved[-1] < np.sort(moved)[-SHOWN]
+    moved[-1] = np.inf  # it changes the headline
+    assert set(rows) == set(shift["left_out"].values[np.argsort(-moved)[:SHOWN]])
     assert f"Shown are the {SHOWN} of {MOST + 5} studies" in " ".join(words_of(figure, "note")).replace("\n", " ")
     assert "Shown are" not in " ".join(words_of(gallery.influence(with_influence(classified())), "note"))
 
 
-def test_the_target_is_the_one_that_a_study_moves_most():
+def test_the_target_is_the_one_whose_headline_changes_then_the_one_that_is_moved_most():
     result = with_influence(classified(SIX[:3]))
     found = result["influence"].to_dataset().copy(deep=True)
+    found["shift"].loc[{"target": "mean: kind=biochar", "left_out": "S2"}] = -9.0
+    assert target_shown(with_groups(result, {"influence": found})) == "kind=manure"  # headline and class change
+    found["claim_changes"][:] = 0
+    assert target_shown(with_groups(result, {"influence": found})) == "kind=manure"  # the class changes
+    found["class_changes"][:] = 0
     found["shift"].loc[{"target": "mean: kind=biochar", "left_out": "S2"}] = -9.0
     moved = with_groups(result, {"influence": found})
     assert target_shown(moved) == "kind=biochar"
@@ -129,10 +137,24 @@ def test_report_of_one_pool_has_effects():
 def test_report_says_where_nothing_changes():
     result = with_influence(classified(SIX[:2]))
     found = result["influence"].to_dataset().copy(deep=True)
-    for name in ("leading_class", "claim"):
-        found[name] = found[f"all_{name}"].broadcast_like(found["shift"]).transpose("left_out", "target")
+    for name in ("class_changes", "claim_changes"):
+        found[name][:] = 0
     text = Page(render(with_groups(result, {"influence": found}))).sections["influence"]
     assert text.count("No single study changes") == 2
+    assert "sampled with NUTS" in text  # as the fake result says of itself
+
+
+def test_a_tie_of_all_studies_is_said_and_no_change():
+    result = with_influence(classified(SIX[:2]))
+    found = result["influence"].to_dataset().copy(deep=True)
+    found["all_leading_ties"] = found["all_leading_ties"].astype(object)
+    found["all_leading_ties"].loc[{"target": f"mean: kind={SIX[1]}"}] = "N+C+r+|N+C+r0"
+    text = finding(with_groups(result, {"influence": found}))
+    assert (
+        f"Which scenario of {SIX[1]} is the most probable is open with all studies already: N+C+r+ and N+C+r0" in text
+    )
+    assert text.endswith("All numbers: influence.csv.") and "\n" not in text
+    assert finding(classified()) == ""
 
 
 def test_table_without_the_group_names_the_verb():

@@ -337,7 +337,9 @@ def test_very_many_studies_are_not_drawn_one_by_one():
 
 def test_contrasts_without_arms_have_no_plot_numbers():
     result = without_ratio(classified())
-    data = result["data"].to_dataset().drop_dims("arm")
+    data = result["data"].to_dataset().drop_dims("arm").assign_attrs(family="contrast-based")
+    ratio = np.zeros((data.sizes["comparison"], data.sizes["outcome"]))
+    data = data.assign(log_ratio=(("comparison", "outcome"), ratio))
     shown = words_of(draw("forest", with_groups(result, data=data)))
     assert "plots" not in shown and "compa-\nrisons" in shown
 

@@ -4,6 +4,7 @@ import pytest
 
 import mcpbayes as mb
 from mcpbayes.cli import main
+from mcpbayes.output.document.report import render
 from mcpbayes.output.document.sensitivity import sensitivity
 from mcpbayes.output.folder import load
 
@@ -36,13 +37,21 @@ def test_the_page_has_banner_section_and_plain_sentences(folder):
     )
     assert "Between half and twice the assumed CVs the change of the ratio" in section
     assert "Between ϱ = 0 and ϱ = 0.9 the change" in section
+    assert "percentage points" not in section[: section.index("</section>")]
+    assert section.index("scenario of the typical comparison") < section.index("scenario of a comparison in a study")
 
 
 def test_without_refits_the_banner_says_what_to_do(folder):
-    assert main(["report", str(folder / "bare")]) in (0, 3)
-    page = (folder / "bare" / "report.html").read_text(encoding="utf-8")
+    page = render(load(folder / "bare"))
     assert "--set data.defaults.cv" in page
     assert 'id="sensitivity"' not in page
+
+
+def test_a_later_report_makes_what_a_run_without_left_out(folder):
+    assert main(["report", str(folder / "bare"), "--out", str(folder / "later")]) in (0, 3)
+    made, of_run = ((folder / name / "assumptions.csv").read_bytes() for name in ("later", "out"))
+    assert made == of_run
+    assert not (folder / "bare" / "assumptions.csv").exists()
 
 
 def test_entries_hold_the_numbers_of_the_table(folder):
@@ -52,8 +61,12 @@ def test_entries_hold_the_numbers_of_the_table(folder):
     assert [setting["used"] for setting in cvs["settings"]] == [False, True, False]
     assert cvs["settings"][2]["words"] == "Twice the assumed CVs (0.4 for necromass C and 0.3 for SOC)"
     shown = [row["value"] for target in correlation["targets"] for row in target["rows"]]
-    expected = table[table["assumption"] == correlation["key"]].sort_values(["name", "value"], kind="stable")
+    expected = table[(table["assumption"] == correlation["key"]) & (table["level"] == "mean")].sort_values(
+        ["name", "value"], kind="stable"
+    )
     assert len(shown) == len(expected) == 9
+    labels = [row["label"] for target in correlation["targets"] for row in target["rows"]]
+    assert sorted(labels) == sorted(expected["label"])
     first = table.iloc[0]
     assert float(cvs["targets"][0]["rows"][0]["up"].strip("<> ")) == pytest.approx(first["prob_positive"], abs=0.0101)
     assert cvs["settings"][0]["comparisons"][1] == f"{first['tau_comparison[soc]']:.2f}"

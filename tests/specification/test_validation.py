@@ -26,7 +26,7 @@ from mcpbayes.specification.loading import load_model
         ("data.layout=contrast", "data.layout: expected 'comparison' or 'arm'"),
         ("data.outcomes=[]", "data.outcomes: expected a list of at least one outcome"),
         ("data.outcomes=['soc', 'soc']", "data.outcomes: expected outcomes that differ"),
-        ("data.outcomes=['soc']", "data.outcomes: expected 'necromass' and 'soc'"),
+        ("data.outcomes=['soc', 'mbc']", "data.outcomes: expected 'necromass', 'soc' or both"),
         ("data.outcomes=['a,b']", "data.outcomes: expected names of letters"),
         ("data.units.soc=1", "data.units.soc: expected text"),
         ("data.columns.n=5", "data.columns.n: expected text .*quotes"),
@@ -112,6 +112,11 @@ def test_what_is_accepted():
     assert load_model(settings=["data.defaults.cv=0.1"]).data.defaults.cv == {"necromass": 0.1, "soc": 0.1}
     assert load_model(settings=["scenarios.decide_at=1"]).scenarios.decide_at == 1.0
     assert load_model(settings=["priors.tau_study.why="]).priors["tau_study"].why is None
+
+
+def test_one_pool_alone_needs_no_other_setting():
+    spec = load_model(settings=["data.outcomes=['soc']"])
+    assert (spec.data.outcomes, spec.data.defaults.cv["soc"]) == (("soc",), 0.15)
 
 
 @pytest.mark.parametrize("outcomes", [["yield"], ["necromass", "soc", "mbc"]])

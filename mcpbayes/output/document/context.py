@@ -12,6 +12,7 @@ from mcpbayes import vocabulary as words
 from mcpbayes.estimands.decision import decide, sentence
 from mcpbayes.estimands.reading import describe
 from mcpbayes.estimands.tree import group, specification
+from mcpbayes.estimands.unobserved import unobserved_at, unobserved_reason
 from mcpbayes.evidence.diagnostics import Diagnostics, diagnose
 from mcpbayes.output.document import checks, estimates, influence, material, model, numbers, sensitivity
 from mcpbayes.output.document.material import Row
@@ -92,25 +93,29 @@ def _headlines_of_effects(data: xr.Dataset, summary: pd.DataFrame, failed: bool)
     found = estimates.by_quantity(summary)
     names = estimates.names_at(summary, words.MEAN)
     kinds = [name for name in names if estimates.shown_name(name, data) != name] or names[:1]
+    unobserved = unobserved_at(data, words.MEAN, kinds)
     lines: list[Row] = []
     for name in kinds:
         for outcome in data["outcome"].values.astype(str):
+            why = "the diagnostics of the fit failed" if failed else ""
+            if not failed and outcome in unobserved[name]:
+                why = unobserved_reason([outcome])
             said = {
-                level: _effect_sentence(found[level, name, f"effect[{outcome}]"], outcome, level, failed)
+                level: _effect_sentence(found[level, name, f"effect[{outcome}]"], outcome, level, why)
                 for level in (words.MEAN, words.NEW)
             }
             lines.append({"name": estimates.shown_name(name, data), **said})
     return lines
 
 
-def _effect_sentence(row: pd.Series, outcome: str, level: str, failed: bool) -> str:
+def _effect_sentence(row: pd.Series, outcome: str, level: str, why_not: str) -> str:
     cell = estimates.cell(row, "effect[]")
     rises = float(row["prob_positive"])
     way, probability = ("rises", rises) if rises >= 0.5 else ("falls", 1.0 - rises)
     called = material.outcome_words(outcome)
     said = f"{called} {way}, probability {numbers.probability(probability)}"
-    if failed:
-        said = f"nothing can be claimed about {called}, since the diagnostics of the fit failed"
+    if why_not:
+        said = f"nothing can be claimed about {called}, since {why_not}"
     interval = numbers.interval_words(str(row["interval_kind"]), float(row["interval_prob"]))
     return f", {_SETTINGS[level]} ({level}): {said}; change {cell['value']} % ({interval} {cell['interval']})."
 

@@ -8,6 +8,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.targets import kind_of_target
+from mcpbayes.estimands.unobserved import unobserved_at
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.material import Row, heading, kinds, outcome_words
 
@@ -36,6 +37,12 @@ def shown_name(name: str, data: xr.Dataset) -> str:
     if kind_of_target(name, data["kind"].values.astype(str)) is not None:
         return name.removeprefix("kind=")
     return name
+
+
+def unobserved_words(name: str, data: xr.Dataset) -> str:
+    """Return the pools that no comparison of a target's kind of treatment reports, in words; mostly empty."""
+    pools = unobserved_at(data, words.MEAN, [name])[name]
+    return numbers.listing([outcome_words(pool) for pool in pools]) if pools else ""
 
 
 def cell(row: pd.Series | None, quantity: str) -> Row:
@@ -77,7 +84,8 @@ def effects(data: xr.Dataset, summary: pd.DataFrame) -> list[Row]:
     Returns
     -------
     list of dict
-        ``name``, ``single`` (a kind seen in one study) and ``rows``, one per level: ``level``, ``words``, ``cells``.
+        ``name``, ``single`` (a kind seen in one study), ``unobserved`` (pools never observed in this kind, in words),
+        ``rows``, one per level: ``level``, ``words``, ``cells``.
     """
     found = by_quantity(summary)
     columns = effect_columns([str(o) for o in data["outcome"].values], found)
@@ -93,7 +101,8 @@ def effects(data: xr.Dataset, summary: pd.DataFrame) -> list[Row]:
             }
             for level in LEVEL_WORDS
         ]
-        table.append({"name": called, "single": called in single and name != called, "rows": rows})
+        marks: Row = {"single": called in single and name != called, "unobserved": unobserved_words(name, data)}
+        table.append({"name": called, **marks, "rows": rows})
     return table
 
 
@@ -108,6 +117,7 @@ def averages(data: xr.Dataset, summary: pd.DataFrame) -> list[Row]:
     return [
         {
             "name": shown_name(name, data),
+            "unobserved": unobserved_words(name, data),
             "cells": [cell(found.get((words.MEAN, name, quantity)), quantity) for quantity in quantities],
         }
         for name in names_at(summary, words.MEAN)
@@ -146,6 +156,7 @@ def changes(result: xr.DataTree) -> list[Row]:
     return [
         {
             "name": shown_name(name, data),
+            "unobserved": unobserved_words(name, data),
             "rows": [
                 {
                     "level": level,
@@ -206,7 +217,8 @@ def scenarios(result: xr.DataTree, shares: pd.DataFrame) -> list[Row]:
                     "share": _share(share_of.get((name, code))),
                 }
             )
-        table.append({"name": shown_name(name, data), "levels": list(places), "rows": rows})
+        marks: Row = {"unobserved": unobserved_words(name, data), "levels": list(places)}
+        table.append({"name": shown_name(name, data), **marks, "rows": rows})
     return table
 
 

@@ -8,7 +8,9 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.tree import group
+from mcpbayes.estimands.unobserved import unobserved_at
 from mcpbayes.estimands.wording import number_text
+from mcpbayes.evidence.said import OR
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.estimates import shown_name
 from mcpbayes.output.document.material import Row, heading, outcome_words
@@ -31,9 +33,9 @@ def influence(result: xr.DataTree, data: xr.Dataset) -> Row | None:
         return None
     found = group(result, words.INFLUENCE)
     both = "shift" in found
-    names = _headline_names(found, data)
+    names = headline_names(found, data)
     return {
-        "verdict": [*_verdict(found, data, names)] if both else [],
+        "verdict": [*verdict(found, data, names)] if both else [],
         "rows": [row for name in names for row in _rows(found, data, name)],
         "worst": _worst(found),
         "total": _elpd(float(found["elpd"].sum(skipna=False)), _root_sum(found["elpd_mcse"].values)),
@@ -43,10 +45,24 @@ def influence(result: xr.DataTree, data: xr.Dataset) -> Row | None:
     }
 
 
-def _headline_names(found: xr.Dataset, data: xr.Dataset) -> list[str]:
-    """Return the kinds, or the average where there are none."""
+def finding(result: xr.DataTree) -> str:
+    """Return what the studies left out show, in one line, and where the numbers are; empty where none was left out."""
+    if words.INFLUENCE not in result.children:
+        return ""
+    found, data = group(result, words.INFLUENCE), group(result, words.DATA)
+    names = headline_names(found, data)
+    said = [*verdict(found, data, names)] if "shift" in found else []
+    unreliable = int((found["passed"].values == 0).sum())
+    if unreliable:
+        said.append(f"{numbers.plural(unreliable, 'fit')} without a study cannot be relied on.")
+    return " ".join(["Does one study decide?", *said, "All numbers: influence.csv."])
+
+
+def headline_names(found: xr.Dataset, data: xr.Dataset) -> list[str]:
+    """Return the kinds of which all pools were observed, or the average where there are none."""
     names = [str(name) for name in found["name"].values[found["level"].values == words.MEAN]]
-    kinds = [name for name in names if shown_name(name, data) != name]
+    unobserved = unobserved_at(data, words.MEAN, names)
+    kinds = [name for name in names if shown_name(name, data) != name and not unobserved[name]]
     return kinds or names[:1]
 
 
@@ -79,7 +95,7 @@ def _rows(found: xr.Dataset, data: xr.Dataset, name: str) -> Iterator[Row]:
         }
         if whole:
             row |= {"class_without": _class(without, ""), "class_all": _class(one, "all_")}
-            row["moved"] = row["class_without"] != row["class_all"]
+            row["moved"] = bool(without["class_changes"])
         yield row
 
 
@@ -95,16 +111,16 @@ def _class(one: xr.Dataset, prefix: str) -> str:
     return str(one[f"{prefix}leading_class"].item())
 
 
-def _verdict(found: xr.Dataset, data: xr.Dataset, names: list[str]) -> Iterator[str]:
-    """Yield what changes when a study is left out: the most probable class, and what the headline names."""
+def verdict(found: xr.Dataset, data: xr.Dataset, names: list[str]) -> Iterator[str]:
+    """Yield what changes when a study is left out: what the headline names, and the most probable class."""
     for variable, what in (
-        ("leading_class", "the most probable scenario of the typical comparison"),
         ("claim", "what the headline names"),
+        ("class", "the most probable scenario of the typical comparison"),
     ):
         changes = []
         for name in names:
             one = found.sel(target=f"{words.MEAN}: {name}")
-            other = one[variable].values.astype(str) != str(one[f"all_{variable}"].item())
+            other = one[f"{variable}_changes"].values == 1
             studies = one["left_out"].values[other & _sound(found, name)].astype(str).tolist()
             if studies:
                 of = "" if len(names) == 1 and name == shown_name(name, data) else f"for “{shown_name(name, data)}” "
@@ -113,6 +129,14 @@ def _verdict(found: xr.Dataset, data: xr.Dataset, names: list[str]) -> Iterator[
             yield f"{heading(what)} changes without one of these studies: {'; '.join(changes)}."
         else:
             yield f"No single study changes {what}{' of any kind' if len(names) > 1 else ''}."
+    for name in names:
+        tied = str(found["all_leading_ties"].sel(target=f"{words.MEAN}: {name}").item()).split(OR)
+        if len(tied) > 1:
+            whose = "" if name == shown_name(name, data) else f" of {shown_name(name, data)}"
+            yield (
+                f"Which scenario{whose} is the most probable is open with all studies already: {numbers.listing(tied)} "
+                "are equal within Monte-Carlo error."
+            )
 
 
 def _some(names: list[str]) -> str:

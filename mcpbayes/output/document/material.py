@@ -1,7 +1,6 @@
 """What was analysed and what was imputed, as plain values for the report."""
 
 import json
-from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -10,6 +9,7 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import Problem
 from mcpbayes.output.document import numbers
+from mcpbayes.tables.observed import control_arms, observed_effects
 
 #: Names of outcomes in prose and table heads; an outcome not listed is called by its own name.
 OUTCOME_WORDS: Final = {words.NECROMASS: "necromass C", words.SOC: "SOC"}
@@ -116,28 +116,8 @@ def kinds(data: xr.Dataset) -> list[Row]:
 
 def missing_effects(data: xr.Dataset) -> dict[str, int]:
     """Count, per outcome, the comparisons whose own effect cannot be computed because a mean is missing."""
-    if data.attrs["family"] == words.CONTRAST_BASED:
-        observed = data["log_ratio"].notnull()
-    else:
-        treated = data["log_mean"].sel(arm=_arms(data, "arm_of_comparison")).notnull()
-        control = data["log_mean"].sel(arm=_control_arms(data)).notnull()
-        observed = treated & control.values
-    found = (~observed).sum("comparison")
-    return {str(o): int(found.sel(outcome=o)) for o in data["outcome"].values}
-
-
-def _arms(data: xr.Dataset, variable: str) -> xr.DataArray:
-    return xr.DataArray(data[variable].values.astype(str), dims="comparison")
-
-
-def _control_arms(data: xr.Dataset) -> xr.DataArray:
-    """Return the control's arm of every comparison; an arm may carry another name than its control."""
-    controls = {str(c): str(a) for a, c, t in _arm_rows(data) if not t}
-    return xr.DataArray([controls[str(c)] for c in data["control_of_comparison"].values], dims="comparison")
-
-
-def _arm_rows(data: xr.Dataset) -> Iterable[tuple[str, str, bool]]:
-    return zip(data["arm"].values, data["control_of_arm"].values, data["treated"].values, strict=True)
+    found = (~observed_effects(data)).sum(axis=0)
+    return {str(o): int(count) for o, count in zip(data["outcome"].values, found, strict=True)}
 
 
 def imputed(data: xr.Dataset) -> list[Row]:
@@ -263,8 +243,8 @@ def comparisons(data: xr.Dataset) -> list[Row]:
 
 
 def _arm_values(data: xr.Dataset) -> list[list[str]]:
-    control = data["mean"].sel(arm=_control_arms(data)).transpose("comparison", "outcome").values
-    treated = data["mean"].sel(arm=_arms(data, "arm_of_comparison")).transpose("comparison", "outcome").values
+    mean = data["mean"].transpose("arm", "outcome")
+    control, treated = (mean.sel(arm=arms).values for arms in (control_arms(data), data["arm_of_comparison"].values))
     return [
         [numbers.significant(float(m)) for pair in zip(c, t, strict=True) for m in pair]
         for c, t in zip(control, treated, strict=True)

@@ -1,5 +1,6 @@
 """How far the conclusions move with what the table did not say: the rows and sentences of that section."""
 
+import json
 from typing import Final
 
 import pandas as pd
@@ -15,6 +16,9 @@ from mcpbayes.specification.structure import Specification
 
 _HALF_TWICE: Final = {"x 1/2": "half the assumed CVs", "x 1": "the assumed CVs", "x 2": "twice the assumed CVs"}
 _SHORT: Final = {"x 1/2": "half", "x 1": "as assumed", "x 2": "twice"}
+
+#: Whose most probable scenario is spoken of, the headline's level first.
+_WHOSE: Final = {words.MEAN: "the typical comparison", words.NEW: "a comparison in a study not seen"}
 
 _TITLES: Final = {
     evidence.CVS: "Assumed coefficients of variation",
@@ -49,13 +53,21 @@ def sensitivity(result: xr.DataTree, data: xr.Dataset) -> list[Row]:
     return [_entry(part, str(key), outcomes, spec, data) for key, part in table.groupby("assumption", sort=False)]
 
 
-def _entry(part: pd.DataFrame, key: str, outcomes: list[str], spec: Specification, data: xr.Dataset) -> Row:
+def _entry(levels: pd.DataFrame, key: str, outcomes: list[str], spec: Specification, data: xr.Dataset) -> Row:
+    """Return one entry; numbers are of the headline's level, mean, but for one sentence."""
+    part = levels[levels["level"] == words.MEAN]
     settings = part.drop_duplicates("value")
+    carried = json.loads(data.attrs.get("rho_within_worlds", "[]"))
     return {
         "key": key,
         "title": _TITLES[key],
         "imputed": _imputed_words(key, int(part["imputed"].iloc[0]), data),
-        "sentences": [_tau_sentence(settings, key, outcomes), _move_sentence(part, key), _class_sentence(part)],
+        "sentences": [
+            _tau_sentence(settings[settings["value"] != evidence.PRIOR], key, outcomes),
+            _move_sentence(part[part["value"] != evidence.PRIOR], key),
+            *(_class_sentence(levels[levels["level"] == level], what) for level, what in _WHOSE.items()),
+            _carried_sentence(key, carried),
+        ],
         "outcomes": [heading(outcome_words(outcome)) for outcome in outcomes],
         "settings": [_setting_row(row, key, outcomes, spec) for _, row in settings.iterrows()],
         "targets": [
@@ -100,6 +112,8 @@ def _imputed_words(key: str, count: int, data: xr.Dataset) -> str:
 
 
 def _setting_words(value: str, key: str, spec: Specification | None = None) -> str:
+    if value == evidence.PRIOR:
+        return "ϱ from its prior"
     if key != evidence.CVS:
         return f"ϱ = {value}"
     if spec is None:
@@ -151,19 +165,29 @@ def _move_sentence(part: pd.DataFrame, key: str) -> str:
     most = max(moves, key=lambda name: moves[name])
     shown = numbers.listing([f"{numbers.signed(value)} %" for value in percent[most]])
     what = "change of the ratio necromass C/SOC" if part["quantity"].iloc[0] == "log_delta_mcp" else "effect"
-    whose = f"{most}: " if len(moves) > 1 else ""
-    moved = f"by at most {numbers.plain(moves[most], 1)} percentage points"
+    whose = f" for {most}" if len(moves) > 1 else ""
     values = [str(value) for value in part["value"].unique()]
     ends = " and ".join("half" if value == "x 1/2" else _setting_words(value, key) for value in (values[0], values[-1]))
-    return f"Between {ends} the {what} of the typical comparison moves {moved} ({whose}{shown})."
+    most_where = f", most{whose}" if whose else ""
+    return f"Between {ends} the {what} of the typical comparison moves{most_where}: {shown}."
 
 
-def _class_sentence(part: pd.DataFrame) -> str:
-    """Say whether the most probable scenario of a comparison in a study not seen depends on the assumption."""
+def _class_sentence(part: pd.DataFrame, what: str) -> str:
+    """Say whether the most probable scenario depends on the assumption; `what`: whose."""
     if not part["scenario"].astype(bool).all():
         return ""
     differing = [str(name) for name, rows in part.groupby("called", sort=False) if rows["scenario"].nunique() > 1]
     if not differing:
-        return "The most probable scenario of a comparison in a study not seen stays the same."
+        return f"The most probable scenario of {what} stays the same."
     whose = f" for {numbers.listing(differing)}" if part["called"].nunique() > 1 else ""
-    return f"The most probable scenario of a comparison in a study not seen depends on it{whose}."
+    return f"The most probable scenario of {what} depends on it{whose}."
+
+
+def _carried_sentence(key: str, values: list[float]) -> str:
+    """Say what carries the prior of the correlation, or at which correlation CVs were tried."""
+    if not values:
+        return ""
+    if key == evidence.CVS:
+        return f"The result carries the prior of ϱ; these fits are at its middle, ϱ = {values[len(values) // 2]:.2f}."
+    ends = f"{numbers.plain(min(values))} to {numbers.plain(max(values))}"
+    return f"The result itself carries the prior of ϱ by {len(values)} fits, ϱ from {ends}."

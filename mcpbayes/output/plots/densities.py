@@ -92,7 +92,11 @@ def _draw(result: xr.DataTree, eyes: Sequence[Eye], absolute: bool, panel_width:
     tall = _LINE * len(eyes) + 0.05
     unit = "pp" if absolute else "%"
     head = f"{unit} [{targets.interval_short(result)}]"
-    names = [lettering.fit(targets.shown_name(eye.name), 2.4, _TEXT, "bold") for eye in eyes]
+    missing = [targets.no_pool(result, eye.name) for eye in eyes]
+    names = [
+        lettering.fit(targets.shown_name(eye.name), 1.4 if mark else 2.4, _TEXT, "bold") + mark
+        for eye, mark in zip(eyes, missing, strict=True)
+    ]
     texts = [targets.interval_text(eye.outer, not absolute) for eye in eyes]
     left = 0.35 + max(lettering.text_width(name, _TEXT, "bold") for name in (*names, "  in a new study"))
     numbers = max(lettering.text_width(text, _TEXT, "bold") for text in (head, *texts)) + 0.25

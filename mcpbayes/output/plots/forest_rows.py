@@ -39,8 +39,9 @@ def rows(result: xr.DataTree, names: Sequence[str] | None) -> list[Row]:
         # A point asked for, or a category, is no set of comparisons that could be counted.
         whole = kind is not None or name in (words.AVERAGE, words.AVERAGE_OVER_KINDS)
         counts = _counts(result, _mask(result, kind)) if whole else ("", "", "")
-        seen = " (one study)" if targets.kind_counts(result, name)[1] == 1 else ""
-        shown = lettering.fit(targets.shown_name(name), 1.4 if seen else 2.1, 7.5, "bold") + seen
+        seen = targets.no_pool(result, name)
+        seen = seen or (" (one study)" if targets.kind_counts(result, name)[1] == 1 else "")
+        shown = lettering.fit(targets.shown_name(name), 1.2 if seen else 2.1, 7.5, "bold") + seen
         found.append(Row("mean", shown, name, name in headline, *counts))
         found.append(Row("new", "in a new study", name))
     return found + _study_rows(result, several)

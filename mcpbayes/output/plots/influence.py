@@ -35,8 +35,9 @@ def influence(result: xr.DataTree, *, name: str | None = None, panel_width: floa
     result : xr.DataTree
         With the group ``influence``.
     name : str, optional
-        The target, ``manure`` standing for ``kind=manure``; by default the headline target that moves most when one
-        study is left out, kinds that only that study holds not counted.
+        The target, ``manure`` standing for ``kind=manure``; by default the headline target whose headline changes when
+        one study is left out, else whose leading class does, else that moves most; kinds that only that study holds are
+        not counted.
     panel_width : float
         Width of the panel in inches; the height follows from the number of studies.
 
@@ -44,8 +45,8 @@ def influence(result: xr.DataTree, *, name: str | None = None, panel_width: floa
     -------
     matplotlib.figure.Figure
         Posterior means and intervals of ln(ratio treated / ratio control), with a percent axis. Band and dashed line:
-        all studies. With more than `influence_rows.MOST` studies those alone that move the estimate
-        most.
+        all studies. With more than `influence_rows.MOST` studies those alone that change the headline or move the
+        estimate most.
 
     Raises
     ------
@@ -95,8 +96,8 @@ def _columns(result: xr.DataTree, every: Line, lines: Sequence[Line]) -> tuple[l
     right = [
         _Column(f"% [{targets.interval_short(result)}]", estimates, first, "right"),
         _Column("shift,\nSD", shifts, first, "right"),
-        _Column("most probable\nclass, %", classes, [_other(line.scenario, every.scenario) for line in rows], "right"),
-        _Column("headline\nnames", claims, [_other(line.claim, every.claim) for line in rows], "right"),
+        _Column("most probable\nclass, %", classes, [line.class_moves for line in rows], "right"),
+        _Column("headline\nnames", claims, [line.claim_moves for line in rows], "right"),
         _Column("elpd", ["", *(lettering.signed(line.elpd, 1) for line in lines)], [False, *_worst(lines)], "right"),
     ]
     right[2].bold[0] = right[3].bold[0] = True
@@ -106,11 +107,6 @@ def _columns(result: xr.DataTree, every: Line, lines: Sequence[Line]) -> tuple[l
 def _percents(line: Line, digits: int) -> str:
     mean, lower, upper = (lettering.percent(value, digits) for value in (line.mean, line.lower, line.upper))
     return f"{mean} [{lower}, {upper}]" if np.isfinite(line.mean) else "–"
-
-
-def _other(here: str, there: str) -> bool:
-    """Say whether a class or claim is there and differs from that of all studies."""
-    return bool(here != there)
 
 
 def _worst(lines: Sequence[Line]) -> list[bool]:
@@ -246,25 +242,37 @@ def _key(result: xr.DataTree, every: Line, lines: Sequence[Line]) -> list[Line2D
     ]
 
 
+def _why_shown(lines: Sequence[Line]) -> str:
+    """Return why this kind is the one that is shown."""
+    counted = [line for line in lines if line.passed and not line.unseen]
+    if any(line.claim_moves for line in counted):
+        return "whose headline changes without a single study"
+    if any(line.class_moves for line in counted):
+        return "whose most probable class changes without a single study"
+    return "the one that a single study moves most"
+
+
 def _note(result: xr.DataTree, name: str, lines: Sequence[Line], total: int) -> str:
     """Return the note under the figure."""
     threshold = targets.specification(result).scenarios.decide_at
     parts = [
         f"Points: posterior means without the study; lines: {targets.interval_words(result)}s. Shift: of the mean, in "
         "posterior standard deviations of the fit to all studies. Bold: another class leads, or the headline (from a "
-        f"probability of {threshold:g} on) would name something else, than with all studies. elpd: log density of the "
-        "study's contrasts as the others predict it; it also depends on how many they are and how precise; bold: "
-        "lowest per comparison among those shown."
+        f"probability of {threshold:g} on) would name something else, than with all studies, beyond Monte-Carlo "
+        "error. elpd: log density of the study's contrasts as the others predict it; it also depends on how many they "
+        "are and how precise; bold: lowest per comparison among those shown."
     ]
     if len(lines) < total:
-        parts.append(f"Shown are the {len(lines)} of {total} studies that move the estimate most.")
+        parts.append(
+            f"Shown are the {len(lines)} of {total} studies that change the headline or move the estimate most."
+        )
     if len(targets.headline_names(result)) > 1:
-        most = ", the one that a single study moves most" if name == target_shown(result) else ""
+        most = f", {_why_shown(lines)}" if name == target_shown(result) else ""
         parts.append(f"One kind is shown{most}; influence.csv holds all.")
     if any(line.unseen for line in lines):
         parts.append(
-            "†: no other study holds this kind; without it the prior and the other kinds speak (arrows: the interval "
-            "reaches beyond the panel)."
+            "†: no other study measured both pools of this kind; without it the prior and the other kinds speak "
+            "(arrows: the interval reaches beyond the panel)."
         )
     if any(not line.passed and not line.unseen for line in lines):
         parts.append("×: the refit failed its check, or the other studies do not determine the model.")

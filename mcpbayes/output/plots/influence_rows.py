@@ -30,17 +30,20 @@ class Line(NamedTuple):
     elpd: float
     passed: bool
     unseen: bool
+    class_moves: bool = False
+    claim_moves: bool = False
 
 
 def target_shown(result: xr.DataTree) -> str:
-    """Return the headline target that one study moves most."""
+    """Return the headline target whose headline one study changes, else whose class, else that is moved most."""
     found = group(result, words.INFLUENCE)
     names = targets.headline_names(result)
     at_mean = found.sel(target=[f"{words.MEAN}: {name}" for name in names])
     moved = np.abs(at_mean["shift"].values)
     fair = np.isfinite(moved) & (at_mean["unseen"].values == 0) & (at_mean["passed"].values[:, None] == 1)
+    changes = [(fair & (at_mean[what].values == 1)).any(axis=0) for what in ("claim_changes", "class_changes")]
     most = np.where(fair, moved, -1.0).max(axis=0)
-    return names[int(np.argmax(most))]
+    return names[max(range(len(names)), key=lambda i: (changes[0][i], changes[1][i], most[i], -i))]
 
 
 def of_kind(result: xr.DataTree, name: str) -> dict[str, int]:
@@ -56,7 +59,7 @@ def lines_of(found: xr.Dataset, name: str, held: dict[str, int]) -> tuple[Line, 
     one = found.sel(target=f"{words.MEAN}: {name}")
     lines = [_line(one.isel(left_out=i), "", held) for i in range(one.sizes["left_out"])]
     every = _line(one, "all_", held)._replace(comparisons=sum(line.comparisons for line in lines))
-    moved = [abs(line.shift) if np.isfinite(line.shift) else np.inf for line in lines]
+    moved = [abs(line.shift) if np.isfinite(line.shift) and not line.claim_moves else np.inf for line in lines]
     if len(lines) > MOST:
         lines = [lines[i] for i in np.argsort(moved, kind="stable")[::-1][:SHOWN]]
     lines.sort(key=lambda line: -line.shift if np.isfinite(line.shift) else np.inf)
@@ -72,4 +75,5 @@ def _line(one: xr.Dataset, prefix: str, held: dict[str, int]) -> Line:
     return Line(
         str(one["left_out"].item()), int(one["n_comparisons"]), held[str(one["left_out"].item())], mean, lower,
         upper, float(one["shift"]), *common, float(one["elpd"]), bool(one["passed"]), bool(one["unseen"]),
+        bool(one["class_changes"]), bool(one["claim_changes"]),
     )  # fmt: skip

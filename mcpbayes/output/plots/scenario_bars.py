@@ -138,7 +138,9 @@ def _heads(result: xr.DataTree, page: Axes, name: str, x: float, top: float, pan
     """Write name and counts above a panel, and what its columns of numbers are."""
     comparisons, studies = targets.kind_counts(result, name)
     counts = f"{lettering.count(comparisons, 'comparison')}, {lettering.count(studies, 'study', 'studies')}"
-    title = lettering.fit(targets.shown_name(name), panel_width + 2 * _NUMBER, 9, "bold")
+    missing = targets.no_pool(result, name)
+    title = lettering.fit(targets.shown_name(name), panel_width + 2 * _NUMBER - (1.2 if missing else 0.0), 9, "bold")
+    title += missing
     page.text(x, top + 0.44, title, size=9, weight="bold", gid="kind")
     page.text(x, top + 0.26, counts, size=7.0, color=style.MUTED, gid="counts")
     for place, level in enumerate((words.MEAN, words.NEW), start=1):

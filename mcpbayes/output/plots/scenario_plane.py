@@ -152,6 +152,10 @@ def _verdict_lines(result: xr.DataTree, name: str) -> list[str]:
 
 def _verdict(decision: Decision) -> str:
     """Return what is claimed with its probability, or the code of the likeliest class where nothing is."""
+    if decision.unobserved:
+        return (
+            f"nothing is claimed: {' and '.join(map(targets.words_of, decision.unobserved))} not observed in this kind"
+        )
     claimed = decision.best if decision.abstained else decision
     chance = probability_text(claimed.probability, decision.threshold)
     chance = (f"P {chance}" if chance[0] in "<>" else f"P = {chance}").replace(" ", "\N{NO-BREAK SPACE}")

@@ -13,6 +13,7 @@ from mcpbayes.estimands.change import has_both_pools as has_both_pools
 from mcpbayes.estimands.classes import Tolerances, tolerances
 from mcpbayes.estimands.tree import group as group
 from mcpbayes.estimands.tree import specification as specification
+from mcpbayes.estimands.unobserved import unobserved_at
 from mcpbayes.estimands.wording import interval_name
 from mcpbayes.monte_carlo import summaries as monte_carlo
 from mcpbayes.output.plots.lettering import percent, signed
@@ -73,6 +74,17 @@ def chosen_names(result: xr.DataTree, names: Sequence[str] | None) -> tuple[str,
 def shown_name(name: str) -> str:
     """Return a target's name as a figure prints it."""
     return name.removeprefix("kind=").replace("=", " = ")
+
+
+def no_pool(result: xr.DataTree, name: str) -> str:
+    """Return what stands behind the name of a kind of which a pool was never observed, ``" (no necromass)"``."""
+    pools = unobserved_at(group(result, words.DATA), words.MEAN, [name])[name]
+    return f" (no {', no '.join(words_of(pool) for pool in pools)})" if pools else ""
+
+
+def words_of(pool: str) -> str:
+    """Return a pool's name as a figure prints it."""
+    return "SOC" if pool == words.SOC else pool
 
 
 def require_both_pools(result: xr.DataTree) -> None:
