@@ -17,7 +17,7 @@ import mcpbayes
 from benchmarks.processes import pool
 from benchmarks.random_tables import Shape, Truth, design, fill
 from mcpbayes.inference.cascade import explore
-from mcpbayes.inference.collapsed import judged_parameters, log_posterior
+from mcpbayes.inference.collapsed import judged_draws, log_posterior
 from mcpbayes.inference.coordinates import coordinates, covariances, parameters
 from mcpbayes.inference.root import coefficient_prior, draw_root
 from mcpbayes.monte_carlo.summaries import convergence
@@ -78,7 +78,8 @@ def examine(task: tuple[str, int]) -> dict[str, object]:
     coords = coordinates(model, tuple(truth.tau))
     start = time.perf_counter()
     target = log_posterior(tree, model, ["intercept"], coords)
-    found = explore(target, judged_parameters(coords), coords.dimension, rng, chains=CHAINS, draws=DRAWS)
+    judged = judged_draws(tree, model, ["intercept"], coords, number)
+    found = explore(target, judged, coords.dimension, rng, chains=CHAINS, draws=DRAWS)
     phi = parameters(coords, found.z[found.path.place.ravel()], found.system)
     sigma, kind_factor = covariances(phi)
     beta, kind = draw_root(tree, sigma, coefficient_prior(model, ["intercept"]), kind_factor, number)

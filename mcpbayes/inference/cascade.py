@@ -8,7 +8,7 @@ import numpy as np
 
 from mcpbayes.inference.coordinates import System
 from mcpbayes.inference.importance import Chains, efficiency, metropolis, normalised, pareto_k
-from mcpbayes.inference.mixtures import Mixture, defended, draw, learn, log_density, moments, single, spread_out
+from mcpbayes.inference.mixtures import Mixture, defended, draw, joined, learn, log_density, moments, single, spread_out
 from mcpbayes.inference.mode import LogDensity, Mode, find_modes
 from mcpbayes.inference.small_matrices import Array
 from mcpbayes.inference.tempering import temper
@@ -30,14 +30,26 @@ _THINNING: Final = 4
 #: Rounds with one component, before the points are good enough to tell several apart.
 _SINGLE: Final = 2
 
+#: A round whose proposals have this ESS/N ends the adaptation, once several components have learnt in one. Compared on
+#: 51 tables of `benchmarks.robustness` (4, 6 or 8 components; rounds of 1000 or 1500, at most 8 or 12, or 4 or 5 fixed
+#: ones), 8 components and at most 8 rounds of 1000 needed the fewest evaluations.
+_ENOUGH: Final = 0.65
+
+#: After a last round with less than this the final proposals would fail: what it taught may still help a little.
+_HOPELESS: Final = 0.25
+
+#: Share of several known modes in a first proposal made of particles: with a half one table took longer.
+_KNOWN: Final = 0.1
+
 _T, _MIXTURE_T = 5.0, 8.0
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way of making a proposal: coordinate system, components, and rounds of adaptation of a size each.
+    """One way of making a proposal: coordinate system, components, and at most so many rounds of a size each.
 
-    The first proposal is fitted to the modes, or, where ``particles`` are asked for, to these from tempering.
+    The first proposal is fitted to the modes, or, where ``particles`` are asked for, to these from tempering (and to
+    the modes where several are known).
     """
 
     system: System
@@ -64,6 +76,8 @@ class Proposals:
         k̂ and ESS/N of the final weights.
     passed : bool
         Whether weights and chains are good enough.
+    judged : array (row, chain × draw) or None
+        What the chains were judged by; None where the weights had failed already, or draws are too few to judge.
     """
 
     z: Array
@@ -74,14 +88,15 @@ class Proposals:
     pareto_k: float
     efficiency: float
     passed: bool
+    judged: Array | None = None
 
 
 def attempts(d: int) -> tuple[Attempt, ...]:
     """Return the attempts for d coordinates, in the order in which they are made."""
     if d <= _FEW:
         return (
-            Attempt("quantile", 4, 4, 1500),
-            Attempt("polar", 4, 4, 1500),
+            Attempt("quantile", 8, 8, 1000),
+            Attempt("polar", 8, 8, 1000),
             Attempt("polar", 8, 3, 2000, particles=2000),
             Attempt("polar", 16, 6, 6000, particles=3000),
             Attempt("quantile", 16, 6, 8000, particles=6000),
@@ -93,6 +108,11 @@ def attempts(d: int) -> tuple[Attempt, ...]:
         Attempt("polar", 24, 6, 12_000, particles=3000),
         Attempt("quantile", 32, 6, 16_000, particles=6000),
     )
+
+
+def _starts(d: int) -> int:
+    """Return how many prior draws the search for modes looks at: about a tenth of what an attempt evaluates."""
+    return 2048 if d <= _FEW else 3072
 
 
 def explore(
@@ -129,7 +149,7 @@ def explore(
     for number, attempt in enumerate(attempts(d), start=1):
         target = density(attempt.system)
         if attempt.system not in modes and not attempt.particles:
-            modes[attempt.system] = find_modes(target, rng.standard_normal((512 if d > _FEW else 256, d)))
+            modes[attempt.system] = find_modes(target, rng.standard_normal((_starts(d), d)))
         mixture = _adapt(attempt, target, modes.get(attempt.system, []), d, rng)
         if mixture is None:
             continue
@@ -170,9 +190,11 @@ def assess(
     path = metropolis(log_weight, chains, draws, rng)
     k, share = pareto_k(log_weight), efficiency(log_weight)
     passed = k < PARETO_K_LIMIT and share > EFFICIENCY_LIMIT
-    if chains * draws >= _JUDGEABLE:
-        passed = passed and chains_mix(judged(z[path.place.ravel()], system).reshape(-1, chains, draws))
-    return Proposals(z, log_weight, path, system, attempt, k, share, passed)
+    rows = None
+    if passed and chains * draws >= _JUDGEABLE:
+        rows = judged(z[path.place.ravel()], system)
+        passed = chains_mix(rows.reshape(-1, chains, draws))
+    return Proposals(z, log_weight, path, system, attempt, k, share, passed, rows)
 
 
 def _adapt(attempt: Attempt, target: LogDensity, modes: list[Mode], d: int, rng: np.random.Generator) -> Mixture | None:
@@ -182,12 +204,9 @@ def _adapt(attempt: Attempt, target: LogDensity, modes: list[Mode], d: int, rng:
     -----
     Every round learns from the points of all rounds, weighted against the mixture of all proposals that they came
     from (Cornuet, Marin, Mira & Robert 2012, doi:10.1111/j.1467-9469.2011.00756.x): a poor early proposal then leaves
-    no huge weights behind.
+    no huge weights behind. The round that shows that the proposal is good enough teaches it nothing more.
     """
-    if attempt.particles:
-        mixture = _from_particles(attempt, temper(target, d, rng, attempt.particles), rng)
-    else:
-        mixture = around(modes)
+    mixture = _first(attempt, target, modes, d, rng)
     used: list[Mixture] = []
     z, value = np.empty((0, d)), np.empty(0)
     proposed = np.empty(0)  # ln Σ q over the rounds so far
@@ -196,25 +215,37 @@ def _adapt(attempt: Attempt, target: LogDensity, modes: list[Mode], d: int, rng:
         new = draw(mixture, rng, attempt.size)
         new_value, own = target(new), log_density(mixture, new)
         last = efficiency(new_value - own)
+        if last >= _ENOUGH and number > _SINGLE and not attempt.particles:
+            break
         proposed = np.logaddexp(proposed, log_density(mixture, z)) if used else proposed
         before = [log_density(earlier, new) for earlier in used]
         proposed = np.concatenate([proposed, np.logaddexp.reduce([own, *before], axis=0)])
         z, value = np.concatenate([z, new]), np.concatenate([value, new_value])
         used.append(mixture)
-        components = attempt.components if attempt.particles or number >= _SINGLE else len(mixture.weight)
+        components = attempt.components if attempt.particles or number >= _SINGLE else 1
         mixture = _learn(components, mixture, z, _truncated(value - proposed), rng)
-    if not last >= 0.5 * EFFICIENCY_LIMIT and not attempt.particles:
+    if not last >= _HOPELESS and not attempt.particles:
         return None
     return defended(mixture)
 
 
+def _first(attempt: Attempt, target: LogDensity, modes: list[Mode], d: int, rng: np.random.Generator) -> Mixture:
+    """Return the first proposal: of the modes, or of particles, which may have missed one of several modes."""
+    if not attempt.particles:
+        return around(modes)
+    mixture = _from_particles(attempt, temper(target, d, rng, attempt.particles), rng)
+    return joined((mixture, around(modes)), (1 - _KNOWN, _KNOWN)) if len(modes) > 1 else mixture
+
+
 def _learn(components: int, mixture: Mixture, z: Array, weight: Array, rng: np.random.Generator) -> Mixture:
-    """Return the mixture adapted to weighted points."""
-    if components == 1:
+    """Return the mixture adapted to weighted points; components of several modes are kept beside new ones."""
+    known = len(mixture.weight)
+    if components == known == 1:
         mean, covariance = moments(z, weight)
         return single(mean, covariance + 1e-6 * np.eye(len(mean)), _T)
-    if len(mixture.weight) < components:
-        mixture = spread_out(z, weight, components, _MIXTURE_T, rng)
+    if known < components:
+        fresh = spread_out(z, weight, components, _MIXTURE_T, rng)
+        mixture = fresh if known == 1 else joined((mixture, fresh), (0.5, 0.5))
     return learn(mixture, z, weight)
 
 
@@ -228,12 +259,7 @@ def around(modes: list[Mode]) -> Mixture:
     """Return t distributions at the modes, weighted by the mass of the normal distributions that fit there."""
     parts = [single(mode.place, mode.covariance, _T) for mode in modes]
     mass = np.array([mode.value + 0.5 * np.linalg.slogdet(mode.covariance)[1] for mode in modes])
-    return Mixture(
-        normalised(mass),
-        np.concatenate([part.centre for part in parts]),
-        np.concatenate([part.factor for part in parts]),
-        np.concatenate([part.df for part in parts]),
-    )
+    return joined(parts, normalised(mass))
 
 
 def _weigh(mixture: Mixture, target: LogDensity, size: int, rng: np.random.Generator) -> tuple[Array, Array]:

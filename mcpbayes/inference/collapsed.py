@@ -16,7 +16,7 @@ import xarray as xr
 from mcpbayes.inference.cascade import attempts, explore
 from mcpbayes.inference.coordinates import Coordinates, System, coordinates, covariances, parameters
 from mcpbayes.inference.mode import LogDensity
-from mcpbayes.inference.root import coefficient_prior, log_marginal
+from mcpbayes.inference.root import coefficient_prior, draw_root, log_marginal
 from mcpbayes.inference.small_matrices import Array
 from mcpbayes.inference.tree import Hierarchy, build_hierarchy
 from mcpbayes.specification.structure import Specification
@@ -66,8 +66,40 @@ def judged_parameters(coords: Coordinates) -> Callable[[Array, System], Array]:
     return lambda z, system: np.concatenate([values.T for values in parameters(coords, z, system).values()])
 
 
+def judged_draws(
+    tree: Hierarchy, model: Specification, names: list[str], coords: Coordinates, seed: int
+) -> Callable[[Array, System], Array]:
+    """Return the function that gives all that a fit is judged by, (row, draw): φ, then coefficients and kinds.
+
+    Parameters
+    ----------
+    tree : Hierarchy
+    model : Specification
+    names : list of str
+        Coefficients.
+    coords : Coordinates
+    seed : int
+        Of the result: coefficients and kinds are the very ones of the posterior.
+
+    Notes
+    -----
+    The gate of a run looks at the levels parameter, mean and new. What it has beyond these rows are sums of them and of
+    independent noise.
+    """
+    prior = coefficient_prior(model, names)
+
+    def judged(z: Array, system: System) -> Array:
+        phi = parameters(coords, z, system)
+        sigma, kind_factor = covariances(phi)
+        beta, kind = draw_root(tree, sigma, prior, kind_factor, seed)
+        root = [part.reshape(-1, len(z)) for part in (beta, kind) if part is not None]
+        return np.concatenate([*(values.T for values in phi.values()), *root])
+
+    return judged
+
+
 def sample(data: xr.Dataset, model: Specification, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
-    """Draw standard deviations and correlations of all levels.
+    """Draw standard deviations and correlations of all levels, and coefficients and kinds where they were judged.
 
     Parameters
     ----------
@@ -79,7 +111,8 @@ def sample(data: xr.Dataset, model: Specification, seed: int) -> tuple[xr.Datase
     Returns
     -------
     posterior : xarray.Dataset
-        Dims chain, draw; tau_* and rho_* of the levels that are on, and rho_within where it is unknown.
+        Dims chain, draw; tau_* and rho_* of the levels that are on, and rho_within where it is unknown; ``beta`` and
+        ``kind_effect``, those that `complete_posterior` would draw, where the chains were judged by them.
     sample_stats : xarray.Dataset
         ``log_weight(chain, draw)``, ``accepted(chain, draw)``; attrs ``pareto_k``, ``efficiency`` (ESS/N of the final
         proposals), ``attempt`` (1: the first way of fitting the proposal sufficed), ``attempts`` (how many there are),
@@ -88,7 +121,9 @@ def sample(data: xr.Dataset, model: Specification, seed: int) -> tuple[xr.Datase
     Notes
     -----
     Attr ``passed`` of ``sample_stats`` is 0 where no attempt covered the posterior (k̂ or ESS/N of the final proposals,
-    R-hat or ESS of the chains beyond its limit); the draws are then those of the best attempt.
+    R-hat or ESS of the chains of standard deviations, correlations, coefficients or kinds beyond its limit); the draws
+    are then those of the best attempt. The number of the attempt is no evidence about regions that no proposal
+    visited: what the search for modes can miss is said in `mode.find_modes`.
     """
     tree = build_hierarchy(data)
     names = [str(name) for name in data["coefficient"].values]
@@ -100,7 +135,7 @@ def sample(data: xr.Dataset, model: Specification, seed: int) -> tuple[xr.Datase
         return labelled(coords, constant, "quantile", chains, draws), _constant_stats(chains, draws)
     found = explore(
         log_posterior(tree, model, names, coords),
-        judged_parameters(coords),
+        judged_draws(tree, model, names, coords, seed),
         coords.dimension,
         rng,
         chains=chains,
@@ -122,7 +157,23 @@ def sample(data: xr.Dataset, model: Specification, seed: int) -> tuple[xr.Datase
             "passed": int(found.passed),
         },
     )
-    return labelled(coords, found.z[path.place.ravel()], found.system, chains, draws), stats
+    posterior = labelled(coords, found.z[path.place.ravel()], found.system, chains, draws)
+    return posterior if found.judged is None else posterior.assign(_root(found.judged, data, posterior)), stats
+
+
+def _root(judged: Array, data: xr.Dataset, posterior: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return coefficients and kinds, the last rows of `judged_draws`, with their names."""
+    dims = {"beta": "coefficient"} | ({"kind_effect": "kind"} if "tau_kind" in posterior else {})
+    lead = {name: posterior[name].values for name in ("chain", "draw")}
+    size, found = data.sizes["outcome"], {}
+    end = len(judged)
+    for name, dim in reversed(dims.items()):
+        start = end - data.sizes[dim] * size
+        values = judged[start:end].reshape(data.sizes[dim], size, *map(len, lead.values()))
+        coords = lead | {dim: data[dim].values, "outcome": posterior["outcome"].values}
+        found[name] = xr.DataArray(np.moveaxis(values, (0, 1), (2, 3)), coords, (*lead, dim, "outcome"))
+        end = start
+    return found
 
 
 def _constant_stats(chains: int, draws: int) -> xr.Dataset:

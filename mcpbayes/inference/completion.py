@@ -31,6 +31,10 @@ UNITS = {
 }
 
 
+#: Coefficients and kinds.
+_ROOT: Final = ("beta", "kind_effect")
+
+
 def complete_posterior(
     arms: xr.Dataset, model: Specification, posterior: xr.Dataset, seed: int, *, store: bool | None = None
 ) -> tuple[xr.Dataset, xr.Dataset | None]:
@@ -42,7 +46,8 @@ def complete_posterior(
         Group ``data``.
     model : Specification
     posterior : xarray.Dataset
-        tau_* and rho_* of the levels that are on; dims chain, draw, ...
+        tau_* and rho_* of the levels that are on; dims chain, draw, ... Where it has ``beta`` (and ``kind_effect``)
+        these are taken as they are: a sampler that was judged by them has drawn them with this seed.
     seed : int
     store : bool, optional
         Whether effects below the coefficients are kept; by default where comparisons × draws are at most
@@ -56,10 +61,14 @@ def complete_posterior(
         Variable ``contrasts(chain, draw, study)``; None where effects are not stored.
     """
     tree = build_hierarchy(arms)
-    phi = {str(name): _draws_last(posterior, str(name)).T for name in posterior.data_vars}
+    phi = {name: _draws_last(posterior, name).T for name in map(str, posterior.data_vars) if name not in _ROOT}
     sigma, kind_factor = covariances(phi)
-    prior = coefficient_prior(model, [str(name) for name in arms["coefficient"].values])
-    beta, kind = draw_root(tree, sigma, prior, kind_factor, seed)
+    if "beta" in posterior:
+        beta = _draws_last(posterior, "beta")
+        kind = _draws_last(posterior, "kind_effect") if "kind_effect" in posterior else None
+    else:
+        prior = coefficient_prior(model, [str(name) for name in arms["coefficient"].values])
+        beta, kind = draw_root(tree, sigma, prior, kind_factor, seed)
     effects = {"beta": (beta, "coefficient")} | ({} if kind is None else {"kind_effect": (kind, "kind")})
     likelihood = None
     if store is None:

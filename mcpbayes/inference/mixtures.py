@@ -1,5 +1,6 @@
 """Mixtures of multivariate t distributions: the proposals of the collapsed engine, and how they learn from weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +38,16 @@ class Mixture:
 def single(centre: Array, covariance: Array, df: float) -> Mixture:
     """Return one t distribution with the covariance given: its scale matrix is (df − 2)/df of it."""
     return Mixture(np.ones(1), centre[None], np.linalg.cholesky(covariance * (df - 2) / df)[None], np.array([df]))
+
+
+def joined(parts: Sequence[Mixture], shares: Sequence[float] | Array) -> Mixture:
+    """Return one mixture of the components of several, each of which has a share of the whole."""
+    return Mixture(
+        np.concatenate([share * part.weight / part.weight.sum() for part, share in zip(parts, shares, strict=True)]),
+        np.concatenate([part.centre for part in parts]),
+        np.concatenate([part.factor for part in parts]),
+        np.concatenate([part.df for part in parts]),
+    )
 
 
 def draw(mixture: Mixture, rng: np.random.Generator, size: int) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from mcpbayes.inference.cascade import Proposals, assess, explore
-from mcpbayes.inference.collapsed import judged_parameters, labelled, log_posterior
+from mcpbayes.inference.collapsed import judged_draws, judged_parameters, labelled, log_posterior
 from mcpbayes.inference.coordinates import Coordinates, coordinates, covariances, parameters
 from mcpbayes.inference.gathering import Gathered, gather
 from mcpbayes.inference.hierarchy import Covariances, levels_of
@@ -103,7 +103,7 @@ def fit_whole(tree: Hierarchy, model: Specification, names: list[str], levels: S
         size = chains * draws
         found = Proposals(np.zeros((size, 0)), np.zeros(size), still, "quantile", 1, float("-inf"), 1.0, True)
     else:
-        density, judged = log_posterior(tree, model, names, coords), judged_parameters(coords)
+        density, judged = log_posterior(tree, model, names, coords), judged_draws(tree, model, names, coords, seed)
         rng = generator(seed, "proposals")
         found = explore(density, judged, coords.dimension, rng, chains=chains, draws=draws)
     return Whole(tree, model, names, coords, seed, found)
