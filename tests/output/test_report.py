@@ -310,6 +310,26 @@ def test_a_kind_seen_in_one_study_is_marked():
 # Other results
 
 
+def test_a_kind_and_a_study_without_a_pool_are_marked_and_so_is_the_average_over_kinds():
+    tree = fitted(kinds=("manure", "straw"))
+    data = tree["data"].to_dataset().copy(deep=True)
+    kind, study = (data[f"{name}_of_comparison"].values.astype(str) for name in ("kind", "study"))
+    lost = data["arm_of_comparison"].values[(kind == "straw") | (study == "S1")]
+    data["log_mean"].loc[{"arm": lost, "outcome": "necromass"}] = np.nan
+    data.attrs["level_kind"] = "on"
+    page = page_of(classify(delta_mcp(tree.assign({"data": xr.DataTree(data)}))))
+    note = (
+        "necromass C was not observed in any comparison of straw; average over kinds includes straw. What stands here"
+    )
+    for section in ("effects", "change", "scenarios"):
+        text = page.words(section)
+        assert "straw ‡" in text and "average over kinds ‡" in text and "manure ‡" not in text
+        assert note in text
+    studies = page.words("studies")
+    assert re.findall(r"(S\d) ‡", studies) == ["S1"]
+    assert "‡ Without an effect of its own on necromass C in any comparison of the study" in studies
+
+
 def test_one_pool_alone_is_reported_without_ratio_and_scenarios():
     made = Page(render(delta_mcp(one_pool())))
     assert list(made.sections)[1:] == [name for name in SECTIONS if name not in ("change", "scenarios")]
