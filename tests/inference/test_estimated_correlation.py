@@ -183,6 +183,7 @@ def test_the_report_says_that_it_is_estimated(result):
     assert page.count("0.50 [\N{MINUS SIGN}0.16, 0.93]") == page.count(told) == 2
     assert "heterogeneity that both pools share can be taken for a high ϱ" in page
     assert "except for the correlation, which was estimated" in page
+    assert "--engine nuts, an independent sampler, and compare, both without update, since" in page
     source = result["data"]["source_rho"].values
     count = f"{(source == 'imputed').sum()} of {(source != '').sum()} arms"
     assert f"over plots of an arm, one ϱ for all of them, estimated ({count})" in page
