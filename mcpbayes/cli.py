@@ -266,6 +266,8 @@ def _print_outlook(frame: Any, specification: "Specification", write_model: Path
         )
     elif block:
         print(f"\nBest guesses for the columns of this table; correct them and save as a .toml file:\n\n{block}")
+    elif write_model is not None:
+        print(f"\nno foreign column names recognised: nothing to write, so there is no {write_model}")
     if not has_errors:
         print()
         fitted = data_of_fits(prepare(frame, specification), specification)

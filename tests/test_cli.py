@@ -293,6 +293,13 @@ def test_check_ends_with_guesses_for_foreign_columns(table, tmp_path, capsys):
     assert "exists already" in capsys.readouterr().err
 
 
+def test_check_says_that_there_is_nothing_to_write(table, tmp_path, capsys):
+    model = tmp_path / "mine.toml"
+    assert main(["check", str(table), "--write-model", str(model)]) == 0
+    assert "no foreign column names recognised: nothing to write" in capsys.readouterr().out
+    assert not model.exists()
+
+
 def test_simulate_writes_table_and_truth_once(tmp_path, capsys):
     arguments = ["simulate", "--out", str(tmp_path / "s.csv"), "--studies", "3", "--seed", "2", "--kinds", "a, b"]
     assert main(arguments) == 0

@@ -4,6 +4,7 @@ Log response ratios of one control covary by sd²/(n m²) of the control (Lajeun
 """
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -60,13 +61,17 @@ def contrasts(published, tmp_path) -> Hierarchy:
 
 @pytest.fixture
 def arms(published, tmp_path) -> Hierarchy:
-    """The same numbers arm by arm as SOC; the arm-based family has two pools, and necromass was never measured."""
+    """The same numbers arm by arm as SOC, the second of two pools; necromass was never measured."""
     means = {"soc_control": published["m2i"], "soc_treatment": published["m1i"]}
     spread = {"soc_control_sd": published["sd2i"], "soc_treatment_sd": published["sd1i"]}
     size = {"n_control": published["n2i"], "n_treatment": published["n1i"]}
-    nothing = {"necromass_control": "", "necromass_treatment": ""}
-    table = pd.DataFrame(names(published) | nothing | means | spread | size)
-    return read(table, tmp_path, mb.load_model("arm-based", settings=["data.effect_size.bias_correction=false"]))
+    table = pd.DataFrame(names(published) | means | spread | size)
+    settings = {"data.effect_size.bias_correction": False, "data.outcomes": ["soc"]}
+    alone = read(table, tmp_path, mb.load_model("arm-based", settings=settings))
+    # `prepare` refuses a pool that nobody measured, the hierarchy knows it.
+    gap = ((0, 0), (1, 0))
+    sampling = np.pad(alone.sampling, (*gap, (1, 0)))
+    return replace(alone, y=np.pad(alone.y, gap), sampling=sampling, observed=np.pad(alone.observed, gap))
 
 
 def implied_covariance(tree: Hierarchy) -> np.ndarray:

@@ -42,6 +42,28 @@ def unobserved_at(data: xr.Dataset, level: str, names: Iterable[str]) -> dict[st
     return found
 
 
+def unobserved_among(data: xr.Dataset, name: str) -> dict[str, tuple[str, ...]]:
+    """Return, by kind of treatment, the pools never observed in it, of the kinds that a population target is made of.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        Group ``data``.
+    name : str
+        Target of the levels mean and new: of one kind, or an average over all kinds.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Only kinds that lack a pool; empty where kinds have no effects of their own.
+    """
+    if data.attrs.get("level_kind") != "on":
+        return {}
+    pools = unobserved_pools(data)
+    own = kind_of_target(name, pools)
+    return {kind: absent for kind, absent in pools.items() if absent and own in (None, kind)}
+
+
 def unobserved_reason(pools: Sequence[str]) -> str:
     """Return why nothing is claimed, for example ``"necromass was not observed in any comparison of this kind"``."""
     return f"{' and '.join(pools)} {'was' if len(pools) == 1 else 'were'} not observed in any comparison of this kind"

@@ -45,7 +45,8 @@ def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | 
           ``prob_positive`` is P(δ > 0). The ratio is there where both pools are, ``delta_mcp`` NaN without r₀.
         * ``leading_class`` with ``leading_probability``, and ``claim``: the class or coarser statement that the
           headline would name, empty where it would abstain; ``class_changes`` and ``claim_changes``, whether they are
-          others than with all studies, beyond Monte-Carlo error.
+          others than with all studies, beyond Monte-Carlo error. ``claim_probability``: without the study, of what the
+          headline names with all of them; NaN where it names nothing.
         * Each of these estimates and claims with ``all_`` before it: in the result itself; ``all_leading_ties``: the
           classes, separated by ``|``, of which any could be the leading one within Monte-Carlo error.
         * ``shift`` of δ and ``effect_shift``: difference of the means in posterior standard deviations of the result.
@@ -80,13 +81,14 @@ def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | 
         report(f"leaving out each of {len(names)} studies")
     worlds = fit_worlds(result, data, model)
     template = {name: np.full_like(values, "" if values.dtype == object else np.nan) for name, values in every.items()}
+    claims = every["claim"].tolist() if "claim" in every else None
     rows: list[Values] = []
     for start in range(0, len(names), _AT_ONCE):
         studies = range(start, min(start + _AT_ONCE, len(names)))
         weights = [dict(zip(studies, weights_without(world.whole, studies), strict=True)) for world in worlds]
 
         def one(study: int, weights: Sequence[Mapping[int, Array]] = weights) -> Values:
-            return numbers_without(worlds, names[study], study, [each[study] for each in weights], at, template)
+            return numbers_without(worlds, names[study], study, [each[study] for each in weights], at, template, claims)
 
         rows.extend(in_threads(one, studies))
     columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
@@ -186,5 +188,5 @@ def _unit(name: str) -> dict[str, str]:
         return {"units": "posterior standard deviations"}
     if quantity is not None:
         return {"units": _UNITS[quantity]}
-    found = "probability" if name.startswith(("prob", "leading_p")) else OF_REFIT.get(name, "")
+    found = "probability" if name.startswith(("prob", "leading_p", "claim_p")) else OF_REFIT.get(name, "")
     return {"units": found} if found else {}

@@ -119,8 +119,12 @@ def numbers_without(
     log_weights: Sequence[Array],
     at: Mapping[str, list[object]],
     template: Values,
+    claims: Sequence[str] | None = None,
 ) -> Values:
-    """Return all numbers of one refit; NaN with the reason where the other studies do not determine the model."""
+    """Return all numbers of one refit; NaN with the reason where the other studies do not determine the model.
+
+    ``claims`` are those made with all studies, see `numbers`.
+    """
     refits, changes = [], []
     for world, log_weight in zip(worlds, log_weights, strict=True):
         rest, whole = without_study(world.data, name), world.whole
@@ -135,7 +139,7 @@ def numbers_without(
         refits.append(found)
         changes.append(group(delta_mcp(tree, at), words.DELTA_MCP))
     passed = all(found.passed for found in refits)
-    return numbers(changes, worlds[0].whole.model, rest) | _judged(refits, "" if passed else NOT_COVERED)
+    return numbers(changes, worlds[0].whole.model, rest, claims) | _judged(refits, "" if passed else NOT_COVERED)
 
 
 def _judged(refits: Sequence[Refit], reason: str) -> Values:
@@ -154,11 +158,14 @@ def _judged(refits: Sequence[Refit], reason: str) -> Values:
     return {name: np.asarray(value) for name, value in made.items()} | {"reason": np.asarray(reason, dtype=object)}
 
 
-def numbers(changes: Sequence[xr.Dataset], model: Specification, data: xr.Dataset) -> Values:
+def numbers(
+    changes: Sequence[xr.Dataset], model: Specification, data: xr.Dataset, claims: Sequence[str] | None = None
+) -> Values:
     """Return the summaries of groups ``delta_mcp``, one per world, whose targets are those of the levels mean and new.
 
     The draws of all worlds count the same. ``data`` is the group of that name: of what was never observed in a kind of
-    treatment the headline claims nothing.
+    treatment the headline claims nothing. ``claim_probability`` is that of ``claims``, one code per target, or of the
+    own ones.
     """
 
     def draws_of(name: str, *dims: str) -> Array:
@@ -180,7 +187,14 @@ def numbers(changes: Sequence[xr.Dataset], model: Specification, data: xr.Datase
         unobserved = unobserved_at(data, words.MEAN, names)
         shape = (len(changes), len(changes) * changes[0].sizes["chain"])
         said = [
-            what_is_said(effect[i, pools[0]], effect[i, pools[1]], model.scenarios, *shape, mute=bool(unobserved[name]))
+            what_is_said(
+                effect[i, pools[0]],
+                effect[i, pools[1]],
+                model.scenarios,
+                *shape,
+                mute=bool(unobserved[name]),
+                asked=None if claims is None else claims[i],
+            )
             for i, name in enumerate(names)
         ]
         out |= {
@@ -189,4 +203,5 @@ def numbers(changes: Sequence[xr.Dataset], model: Specification, data: xr.Datase
         for place, what in ((2, "leading_ties"), (3, "claim"), (4, "claims_possible")):
             out[what] = np.array([one[place] for one in said], dtype=object)
         out["leading_class"] = out["leading_class"].astype(object)
+        out["claim_probability"] = np.array([one.asked_probability for one in said])
     return out

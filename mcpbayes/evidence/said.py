@@ -21,17 +21,28 @@ OR: Final = "|"
 
 
 class Said(NamedTuple):
-    """Leading class and its probability; codes that might lead; the headline's claim, "" for none; claims possible."""
+    """Leading class and its probability; codes that might lead; the headline's claim, "" for none; claims possible.
+
+    ``asked_probability`` is that of the claim that was asked for, by default its own; NaN of none.
+    """
 
     code: str
     probability: float
     ties: str
     claim: str
     possible: str
+    asked_probability: float
 
 
 def what_is_said(
-    theta_n: Array, theta_c: Array, scheme: Scheme, worlds: int, chains: int, *, mute: bool = False
+    theta_n: Array,
+    theta_c: Array,
+    scheme: Scheme,
+    worlds: int,
+    chains: int,
+    *,
+    mute: bool = False,
+    asked: str | None = None,
 ) -> Said:
     """Count the classes of one target and say what its headline would name, as `decision.decide` does.
 
@@ -43,6 +54,8 @@ def what_is_said(
         How many worlds, and how many chains of all of them together.
     mute : bool
         Whether nothing is claimed in any case.
+    asked : str, optional
+        Code of the claim whose probability is wanted; "" for none.
     """
     codes, _, place = coarsening(scheme)
     found = class_codes(theta_n, theta_c, tolerances(scheme), place[CLASS_TABLE.ravel()].astype(np.int8))
@@ -59,9 +72,10 @@ def what_is_said(
             ties.append(int(other))
     named = (codes[best], float(probability[best]), OR.join(codes[one] for one in sorted(ties)))
     if mute:
-        return Said(*named, "", "")
+        return Said(*named, "", "", np.nan)
     claim, possible = "", list[str]()
-    events = {codes[one]: found == one for one in ties} | union_events(theta_n, theta_c, scheme)
+    unions = union_events(theta_n, theta_c, scheme)
+    events = {codes[one]: found == one for one in ties} | unions
     certain = False
     for code, event in events.items():
         p = float(event.mean())
@@ -73,4 +87,8 @@ def what_is_said(
         certain = certain or p - within >= scheme.decide_at
         if claim and certain:
             break
-    return Said(*named, claim, OR.join(possible if certain else [*possible, ""]))
+    code = claim if asked is None else asked
+    wanted = np.nan
+    if code:
+        wanted = float(np.mean(unions[code] if code in unions else found == codes.index(code)))
+    return Said(*named, claim, OR.join(possible if certain else [*possible, ""]), wanted)

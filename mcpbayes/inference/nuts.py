@@ -11,7 +11,7 @@ from mcpbayes.inference.builders.gaussian import build_model
 from mcpbayes.specification.structure import Specification
 
 #: What `sample` reports before the first draw.
-COMPILING = "compiling the model, once, about 20 s"
+COMPILING = "compiling the model, once, usually 20–60 s"
 
 
 def sample(

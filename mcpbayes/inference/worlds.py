@@ -1,4 +1,4 @@
-"""Worlds: what the data do not inform is carried by refits, one per value, and their draws are pooled equally.
+"""Worlds: what the data hardly inform is carried by refits, one per value, and their draws are pooled equally.
 
 A correlation that no table reports should not be "estimated" unasked from the fit of the effects: the marginal
 likelihood may prefer some values for reasons that have nothing to do with them, such as a wrong assumed CV. So every

@@ -16,7 +16,7 @@ OF_REFIT: Final = ("n_comparisons", "elpd", "elpd_mcse", "passed", "pareto_k", "
 OF_CHANGE: Final = ("class_changes", "claim_changes")
 
 #: Columns that a result with both pools has for every target, besides the estimates.
-OF_CLAIM: Final = ("prob_positive", "leading_class", "leading_probability", "claim")
+OF_CLAIM: Final = ("prob_positive", "leading_class", "leading_probability", "claim", "claim_probability")
 
 
 def influence_table(result: xr.DataTree) -> pd.DataFrame:

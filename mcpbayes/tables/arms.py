@@ -12,7 +12,7 @@ from mcpbayes.errors import DataError, Problem
 from mcpbayes.specification.formula import build_design
 from mcpbayes.specification.structure import DataSection, Specification
 from mcpbayes.tables import checks, contrast_checks, contrasts, notes
-from mcpbayes.tables.below import without_notes
+from mcpbayes.tables.below import stray_rows, without_notes
 from mcpbayes.tables.columns import CONTROL
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
@@ -111,7 +111,7 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
 def _row_problems(opened: Opened, data: DataSection, known: Sequence[Problem]) -> list[Problem]:
     """Return what is wrong with single rows and with repeated ones."""
     frame, names, raw = opened.frame, opened.names, opened.raw
-    problems = checks.depth_order(frame, names, raw)
+    problems = stray_rows(frame, names) + checks.depth_order(frame, names, raw)
     if not _has_errors(problem for problem in known if not problem.rows):
         # rows may look alike because their bad cells were emptied, or because a column is absent
         slips = sorted({problem.column for problem in known if problem.rows and problem.column})

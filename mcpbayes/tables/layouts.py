@@ -19,6 +19,7 @@ from mcpbayes.tables.columns import (
     n_columns,
 )
 from mcpbayes.tables.moderators import moderator_columns
+from mcpbayes.tables.schema import FILL_IN
 
 #: Column with the spreadsheet row of the control.
 CONTROL_ROW: Final = "control_row"
@@ -120,7 +121,7 @@ def _paired(
                     column=names["treatment"],
                     value="",
                     expected="what was done",
-                    remedy="Fill in the cell.",
+                    remedy=FILL_IN,
                 )
             )
     treated = treated[treated.get("treatment", pd.Series("treatment", treated.index)) != ""]

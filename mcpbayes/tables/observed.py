@@ -30,16 +30,16 @@ def observed_effects(data: xr.Dataset) -> NDArray[np.bool_]:
     return np.asarray(known[treated] & known[[place[arm] for arm in control_arms(data)]])
 
 
-def unobserved_pools(data: xr.Dataset) -> dict[str, tuple[str, ...]]:
+def unobserved_pools(data: xr.Dataset, of: str = "kind") -> dict[str, tuple[str, ...]]:
     """Return the pools of which no comparison of a kind of treatment says anything, by kind; () where there are none.
 
     Parameters
     ----------
     data : xarray.Dataset
         From `mcpbayes.prepare`.
+    of : {"kind", "study"}
+        Whose comparisons are looked at.
     """
-    observed, kind = observed_effects(data), data["kind_of_comparison"].values.astype(str)
+    observed, home = observed_effects(data), data[f"{of}_of_comparison"].values.astype(str)
     outcomes = data["outcome"].values.astype(str)
-    return {
-        name: tuple(outcomes[~observed[kind == name].any(axis=0)].tolist()) for name in data["kind"].values.astype(str)
-    }
+    return {name: tuple(outcomes[~observed[home == name].any(axis=0)].tolist()) for name in data[of].values.astype(str)}

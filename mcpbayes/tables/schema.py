@@ -18,6 +18,7 @@ from mcpbayes.tables.columns import DISPERSIONS, Column
 #: A number as people and programs write it; with a real minus sign, too.
 NUMBER: Final = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf(?:inity)?"
 LEAVE_EMPTY: Final = "Leave the cell empty if the value is not known."
+FILL_IN: Final = "Fill in the cell, or delete the row if it is a mean or a note below the table."
 
 
 @dataclass(frozen=True)
@@ -173,8 +174,9 @@ def _rules_of_words(column: Column) -> dict[str, Rule]:
             lambda x: x.isin((*column.choices, "")), f"the {column.name} is not known", expected, f"Write {expected}."
         )
     if not column.blank:
+        remedy = FILL_IN if column.name in ("study", "treatment") else "Fill in the cell."
         rules[f"empty-{column.name}"] = Rule(
-            lambda x: x != "", "the cell is empty", f"a {column.name.replace('_', ' ')}", "Fill in the cell."
+            lambda x: x != "", "the cell is empty", f"a {column.name.replace('_', ' ')}", remedy
         )
     return rules
 

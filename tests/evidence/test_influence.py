@@ -155,6 +155,8 @@ def test_values_of_the_result_stand_beside(usual):
     for decision in mb.decide(usual):
         claim = found["all_claim"].sel(target=f"mean: {decision.name}").item()
         assert claim == (decision.chosen or "")
+        probability = found["all_claim_probability"].sel(target=f"mean: {decision.name}").item()
+        assert np.isnan(probability) if not claim else probability == pytest.approx(decision.probability, rel=1e-12)
 
 
 def test_a_kind_of_one_study_is_marked_and_keeps_its_prior():

@@ -12,12 +12,12 @@ SCHEME = Scheme(dict.fromkeys(("necromass", "soc", "ratio"), 5.0), decide_at=0.8
 UP, DOWN, STILL = (0.6, 0.2), (-0.6, -0.2), (0.0, 0.0)
 
 
-def said(shares, mute=False, draws=4000):
+def said(shares, mute=False, draws=4000, asked=None):
     """Independent draws of UP, DOWN and STILL with exactly these shares."""
     counts = np.round(np.array(shares) * draws).astype(int)
     theta = np.repeat(np.array([UP, DOWN, STILL]), counts, axis=0)
     theta = np.random.default_rng(1).permutation(theta)
-    return what_is_said(theta[:, 0], theta[:, 1], SCHEME, 1, 4, mute=mute)
+    return what_is_said(theta[:, 0], theta[:, 1], SCHEME, 1, 4, mute=mute, asked=asked)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,14 @@ def test_a_claim_at_the_threshold_may_be_made_or_not(up, claim, possible):
     found = said((up, 0.5 * (1 - up), 0.5 * (1 - up)))
     assert found.claim == claim
     assert set(found.possible.split(OR)) >= possible if claim == "N+C+r+" else set(found.possible.split(OR)) == possible
+
+
+def test_the_probability_of_a_claim_is_its_share_of_the_draws_whoever_made_it():
+    shares = (0.5, 0.3, 0.2)
+    assert said((0.9, 0.1, 0.0)).asked_probability == 0.9
+    assert [said(shares, asked=code).asked_probability for code in ("N+C+r+", "N-", "ratio0")] == [0.5, 0.3, 0.2]
+    assert np.isnan(said(shares).asked_probability)
+    assert np.isnan(said(shares, asked="").asked_probability)
 
 
 def test_nothing_is_claimed_where_nothing_may_be():

@@ -175,9 +175,15 @@ def test_assumptions_vary_what_is_assumed_and_leave_the_estimated_one(result):
 def test_the_report_says_that_it_is_estimated(result):
     page = html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", render(result, figures={}))))
     draws = result["posterior"]["rho_within"].values
+    lower, upper = np.quantile(draws, [0.025, 0.975])
+    told = f"posterior {draws.mean():.2f} [{lower:.2f}, {upper:.2f}]".replace("-", "\N{MINUS SIGN}")
     assert "was one unknown parameter of all arms that do not report it, estimated with the other parameters" in page
-    assert f"prior: beta(6, 2) on (1 + ρ)/2; posterior mean {draws.mean():.2f} (SD {draws.std():.2f})" in page
+    assert "prior: beta(6, 2) on (1 + ϱ)/2, mean and 95" in page
+    # beta(6, 2): the mean is 2 · 6/8 - 1; the card prints the interval
+    assert page.count("0.50 [\N{MINUS SIGN}0.16, 0.93]") == page.count(told) == 2
+    assert "heterogeneity that both pools share can be taken for a high ϱ" in page
     assert "except for the correlation, which was estimated" in page
+    assert "--engine nuts, an independent sampler, and compare, both without update, since" in page
     source = result["data"]["source_rho"].values
     count = f"{(source == 'imputed').sum()} of {(source != '').sum()} arms"
     assert f"over plots of an arm, one ϱ for all of them, estimated ({count})" in page

@@ -144,6 +144,19 @@ def test_report_says_where_nothing_changes():
     assert "sampled with NUTS" in text  # as the fake result says of itself
 
 
+def test_a_claim_that_changes_is_said_with_its_probability_with_and_without_the_study():
+    result = with_influence(classified(SIX[:2]))
+    found = result["influence"].to_dataset().copy(deep=True)
+    last, target = found["left_out"].values[-1], found["target"].values[0]
+    found["all_claim"] = found["all_claim"].astype(object)
+    found["all_claim"].loc[{"target": target}] = "N+"
+    found["all_claim_probability"].loc[{"target": target}] = 0.85
+    found["claim_probability"].loc[{"target": target, "left_out": last}] = 0.79
+    assert f"{last} (N+ 0.85 → 0.79)." in finding(with_groups(result, {"influence": found}))
+    found["all_claim"].loc[{"target": target}] = ""
+    assert f"{last} (nothing named → N-C-)." in finding(with_groups(result, {"influence": found}))
+
+
 def test_a_tie_of_all_studies_is_said_and_no_change():
     result = with_influence(classified(SIX[:2]))
     found = result["influence"].to_dataset().copy(deep=True)

@@ -203,6 +203,27 @@ def test_diagnostics_name_the_worst(page):
     assert "4 chains of 500 draws, seed 1" in text
 
 
+def test_the_default_engine_says_what_it_did_and_what_its_checks_cannot_show():
+    tree = fitted(kinds=("manure",), draws=500)
+    stats = tree["sample_stats"].to_dataset()
+    stats.attrs |= {"pareto_k": 0.3, "efficiency": 0.6, "proposals": 16000, "attempt": 2, "attempts": 5, "passed": 1}
+    tree = tree.assign({"sample_stats": xr.DataTree(stats)})
+    tree.attrs["engine"] = "collapsed"
+    text = page_of(classify(delta_mcp(tree))).words("diagnostics")
+    assert "ESS/N of the proposals > 0.3 0.60" in text and "ESS of the chains, bulk ≥ 400" in text
+    assert re.search(r"R-hat < 1\.01 .* yes\s*, but the chains share one proposal\s+ESS of the chains", text)
+    assert "16 000 proposals were drawn" in text
+    assert "attempt 2 of at most 5; with earlier ones weights or chains did not meet the limits" in text
+    order = [
+        "Computed.",
+        "What speaks for it.",
+        "benchmarks.calibration",
+        "What none of this can show.",
+        "--engine nuts",
+    ]
+    assert [text.index(said) for said in order] == sorted(text.index(said) for said in order)
+
+
 def test_priors_have_reasons(page, result):
     text = page.words("model")
     for key in ("intercept", "tau_study", "rho_kind"):
@@ -308,6 +329,26 @@ def test_a_kind_seen_in_one_study_is_marked():
 
 
 # Other results
+
+
+def test_a_kind_and_a_study_without_a_pool_are_marked_and_so_is_the_average_over_kinds():
+    tree = fitted(kinds=("manure", "straw"))
+    data = tree["data"].to_dataset().copy(deep=True)
+    kind, study = (data[f"{name}_of_comparison"].values.astype(str) for name in ("kind", "study"))
+    lost = data["arm_of_comparison"].values[(kind == "straw") | (study == "S1")]
+    data["log_mean"].loc[{"arm": lost, "outcome": "necromass"}] = np.nan
+    data.attrs["level_kind"] = "on"
+    page = page_of(classify(delta_mcp(tree.assign({"data": xr.DataTree(data)}))))
+    note = (
+        "necromass C was not observed in any comparison of straw; average over kinds includes straw. What stands here"
+    )
+    for section in ("effects", "change", "scenarios"):
+        text = page.words(section)
+        assert "straw ‡" in text and "average over kinds ‡" in text and "manure ‡" not in text
+        assert note in text
+    studies = page.words("studies")
+    assert re.findall(r"(S\d) ‡", studies) == ["S1"]
+    assert "‡ Without an effect of its own on necromass C in any comparison of the study" in studies
 
 
 def test_one_pool_alone_is_reported_without_ratio_and_scenarios():

@@ -80,6 +80,10 @@ def test_every_distribution_has_words(prior, text):
     assert model.prior_words(prior) == text
 
 
+def test_the_correlation_over_plots_has_a_sign_of_its_own():
+    assert model.prior_words(Prior("beta", {"a": 6.0, "b": 2.0}), symbol="ϱ") == "beta(6, 2) on (1 + ϱ)/2"
+
+
 def test_one_pool_has_no_correlation_to_tell():
     assert model.prior_words(NORMAL, pools=1) == "normal, mean 0, SD 0.5"
 

@@ -1,5 +1,6 @@
 import re
 
+import numpy as np
 import pytest
 
 import mcpbayes as mb
@@ -70,3 +71,20 @@ def test_entries_hold_the_numbers_of_the_table(folder):
     first = table.iloc[0]
     assert float(cvs["targets"][0]["rows"][0]["up"].strip("<> ")) == pytest.approx(first["prob_positive"], abs=0.0101)
     assert cvs["settings"][0]["comparisons"][1] == f"{first['tau_comparison[soc]']:.2f}"
+
+
+def test_a_kind_without_a_pool_is_marked_and_left_out_of_the_sentences(folder):
+    result = load(folder / "out")
+    data = result["data"].to_dataset().copy(deep=True)
+    whole, _ = sensitivity(result, data)
+    assert not any(target["unobserved"] for target in whole["targets"])
+    lost = data["arm_of_comparison"].values[data["kind_of_comparison"].values == "straw"]
+    data["log_mean"].loc[{"arm": lost, "outcome": "necromass"}] = np.nan
+    entry, _ = sensitivity(result, data)
+    assert {target["name"]: target["unobserved"] for target in entry["targets"]} == {
+        "manure": "",
+        "straw": "necromass C was not observed in any comparison of straw",
+        "average over kinds": "average over kinds includes straw",
+    }
+    assert "straw" not in " ".join(entry["sentences"]) and "of the typical comparison moves: " in entry["sentences"][1]
+    assert (entry["banner"]["heads"][2:], entry["banner"]["more"]) == (["manure"], True)

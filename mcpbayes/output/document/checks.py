@@ -10,6 +10,7 @@ from mcpbayes.output.document import numbers
 from mcpbayes.output.document.material import Row, heading
 
 _NOT_DEFINED: Final = "not defined for any quantity"
+_ONE_PROPOSAL: Final = "but the chains share one proposal"
 
 
 def checks(found: Diagnostics) -> list[Row]:
@@ -18,7 +19,12 @@ def checks(found: Diagnostics) -> list[Row]:
     Returns
     -------
     list of dict
-        ``name``, ``required``, ``worst``, ``where`` and ``met``.
+        ``name``, ``required``, ``worst``, ``where``, ``met``, and ``note``: what a check that is met leaves open.
+
+    Notes
+    -----
+    The collapsed engine has weights: Pareto k̂ and ESS/N judge its N proposals, ESS the draws of the chains made of
+    them. All of these chains come from one proposal distribution, so that R-hat compares nothing that is independent.
     """
     rows: list[Row] = []
     if found.pareto_k is None:
@@ -31,11 +37,16 @@ def checks(found: Diagnostics) -> list[Row]:
     if found.efficiency is not None:
         met = found.efficiency > gate.EFFICIENCY_LIMIT
         shown = f"{found.efficiency:.2f}"
-        rows.append(_row("ESS/N", f"> {gate.EFFICIENCY_LIMIT}", shown, "weights of the proposals", met))
+        rows.append(
+            _row("ESS/N of the proposals", f"> {gate.EFFICIENCY_LIMIT}", shown, "weights of the proposals", met)
+        )
     least = f"≥ {gate.ESS_LIMIT}"
-    rows.append(_judged("R-hat", f"< {gate.R_HAT_LIMIT}", found.r_hat, 3, lambda value: value < gate.R_HAT_LIMIT))
-    rows.append(_judged("ESS, bulk", least, found.ess_bulk, 0, lambda value: value >= gate.ESS_LIMIT))
-    rows.append(_judged("ESS, tail", least, found.ess_tail, 0, lambda value: value >= gate.ESS_LIMIT))
+    rows.append(
+        _judged("R-hat", f"< {gate.R_HAT_LIMIT}", found.r_hat, 3, lambda value: value < gate.R_HAT_LIMIT)
+        | {"note": "" if found.pareto_k is None else _ONE_PROPOSAL}
+    )
+    rows.append(_judged("ESS of the chains, bulk", least, found.ess_bulk, 0, lambda value: value >= gate.ESS_LIMIT))
+    rows.append(_judged("ESS of the chains, tail", least, found.ess_tail, 0, lambda value: value >= gate.ESS_LIMIT))
     return rows
 
 
@@ -46,7 +57,7 @@ def _judged(name: str, required: str, worst: Worst | None, digits: int, met: Cal
 
 
 def _row(name: str, required: str, worst: str, where: str, met: bool) -> Row:
-    return {"name": name, "required": required, "worst": worst, "where": where, "met": met}
+    return {"name": name, "required": required, "worst": worst, "where": where, "met": met, "note": ""}
 
 
 def failures(found: Diagnostics) -> list[str]:

@@ -8,9 +8,10 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.targets import kind_of_target
-from mcpbayes.estimands.unobserved import unobserved_at
+from mcpbayes.estimands.unobserved import unobserved_among
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.material import Row, heading, kinds, outcome_words
+from mcpbayes.tables.observed import unobserved_pools
 
 #: How each level reads in a table.
 LEVEL_WORDS: Final = {words.MEAN: "typical", words.NEW: "new study"}
@@ -40,9 +41,16 @@ def shown_name(name: str, data: xr.Dataset) -> str:
 
 
 def unobserved_words(name: str, data: xr.Dataset) -> str:
-    """Return the pools that no comparison of a target's kind of treatment reports, in words; mostly empty."""
-    pools = unobserved_at(data, words.MEAN, [name])[name]
-    return numbers.listing([outcome_words(pool) for pool in pools]) if pools else ""
+    """Return a clause on the pools that no comparison of a target's kinds of treatment reports; mostly empty."""
+    found = unobserved_among(data, name)
+    if kind_of_target(name, data["kind"].values.astype(str)) is None:
+        return f"{shown_name(name, data)} includes {numbers.listing(list(found))}" if found else ""
+    return "; ".join(f"{_pools(pools)} not observed in any comparison of {kind}" for kind, pools in found.items())
+
+
+def _pools(pools: Sequence[str]) -> str:
+    listed = numbers.listing([outcome_words(pool) for pool in pools])
+    return f"{listed} {'was' if len(pools) == 1 else 'were'}"
 
 
 def cell(row: pd.Series | None, quantity: str) -> Row:
@@ -84,7 +92,7 @@ def effects(data: xr.Dataset, summary: pd.DataFrame) -> list[Row]:
     Returns
     -------
     list of dict
-        ``name``, ``single`` (a kind seen in one study), ``unobserved`` (pools never observed in this kind, in words),
+        ``name``, ``single`` (a kind seen in one study), ``unobserved`` (a clause where a pool was never observed),
         ``rows``, one per level: ``level``, ``words``, ``cells``.
     """
     found = by_quantity(summary)
@@ -231,7 +239,8 @@ def _share(row: pd.Series | None) -> Row:
 
 
 def studies(data: xr.Dataset, summary: pd.DataFrame) -> list[Row]:
-    """Return the effects study by study with their numbers of comparisons and kinds."""
+    """Return the effects study by study with their numbers of comparisons and kinds, and pools they did not observe."""
+    unobserved = unobserved_pools(data, "study")
     of = data["study_of_comparison"].values.astype(str)
     kind = data["kind_of_comparison"].values.astype(str)
     found = by_quantity(summary)
@@ -241,6 +250,7 @@ def studies(data: xr.Dataset, summary: pd.DataFrame) -> list[Row]:
             "name": name,
             "comparisons": int((of == name).sum()),
             "kinds": numbers.listing(list(dict.fromkeys(kind[of == name]))),
+            "unobserved": [outcome_words(pool) for pool in unobserved[name]],
             "cells": _cells(found, words.STUDY, name, columns),
         }
         for name in names_at(summary, words.STUDY)

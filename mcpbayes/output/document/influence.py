@@ -121,7 +121,10 @@ def verdict(found: xr.Dataset, data: xr.Dataset, names: list[str]) -> Iterator[s
         for name in names:
             one = found.sel(target=f"{words.MEAN}: {name}")
             other = one[f"{variable}_changes"].values == 1
-            studies = one["left_out"].values[other & _sound(found, name)].astype(str).tolist()
+            moved = np.flatnonzero(other & _sound(found, name))
+            studies = one["left_out"].values[moved].astype(str).tolist()
+            if variable == "claim":
+                studies = [f"{study} ({_claims(one, int(i))})" for study, i in zip(studies, moved, strict=True)]
             if studies:
                 of = "" if len(names) == 1 and name == shown_name(name, data) else f"for “{shown_name(name, data)}” "
                 changes.append(f"{of}{_some(studies)}")
@@ -137,6 +140,16 @@ def verdict(found: xr.Dataset, data: xr.Dataset, names: list[str]) -> Iterator[s
                 f"Which scenario{whose} is the most probable is open with all studies already: {numbers.listing(tied)} "
                 "are equal within Monte-Carlo error."
             )
+
+
+def _claims(one: xr.Dataset, place: int) -> str:
+    """Return the claim of all studies with its probability with and without one; what is named without it, else."""
+    claim, without = str(one["all_claim"].item()), one.isel(left_out=place)
+    if not claim:
+        return f"nothing named → {without['claim'].item()}"
+    found = (one["all_claim_probability"], without["claim_probability"])
+    before, after = (numbers.probability(float(value)) for value in found)
+    return f"{claim} {before} → {after}"
 
 
 def _some(names: list[str]) -> str:

@@ -3,18 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
 import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.tree import specification
 from mcpbayes.inference.assumed import imputed_correlations
+from mcpbayes.inference.worlds import strata
+from mcpbayes.monte_carlo.summaries import interval
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.material import Row, is_on, outcome_words
 from mcpbayes.specification.formula import categories, numeric
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.priors import prior_of_coefficient
 from mcpbayes.specification.structure import Number, Prior, Specification
+
+#: Quantiles that stand for a prior of ϱ where its interval is shown.
+_QUANTILES: Final = 4000
 
 NO_REASON: Final = "no reason given"
 
@@ -40,8 +46,16 @@ def number_words(value: Number) -> str:
     return numbers.significant(float(value), 6)
 
 
-def prior_words(prior: Prior, pools: int = 2) -> str:
-    """Return a prior as a phrase; with one pool there is no correlation between pools to tell."""
+def prior_words(prior: Prior, pools: int = 2, symbol: str = "ρ") -> str:
+    """Return a prior as a phrase; with one pool there is no correlation between pools to tell.
+
+    Parameters
+    ----------
+    prior : Prior
+    pools : int
+    symbol : str
+        Of a correlation: ``ρ`` of a level, ``ϱ`` over plots.
+    """
     given = {name: number_words(value) for name, value in prior.parameters.items()}
     match prior.distribution:
         case "flat":
@@ -58,7 +72,7 @@ def prior_words(prior: Prior, pools: int = 2) -> str:
         case "lkj":
             return f"LKJ, η = {given['eta']}"
         case "beta":
-            return f"beta({given['a']}, {given['b']}) on (1 + ρ)/2"
+            return f"beta({given['a']}, {given['b']}) on (1 + {symbol})/2"
         case "fixed":
             return f"fixed at {given['value']}"
     return f"{prior.distribution}, " + ", ".join(f"{name} {value}" for name, value in given.items())
@@ -91,7 +105,7 @@ def priors(data: xr.Dataset, spec: Specification) -> list[Row]:
                 "of": of,
                 "parameter": parameter,
                 "key": f"priors.{key}",
-                "prior": prior_words(prior, data.sizes["outcome"]),
+                "prior": prior_words(prior, data.sizes["outcome"], "ϱ" if key == WITHIN else "ρ"),
                 "why": prior.why or NO_REASON,
             }
         )
@@ -173,21 +187,36 @@ def tolerance_words(percent: Mapping[str, float]) -> str:
 def sampling(result: xr.DataTree) -> Row:
     """Return engine, worlds, chains of each and draws as they are in the posterior, not as they were asked for.
 
-    ``within`` is the posterior of the correlation over plots where it was estimated, else empty.
+    ``within`` is there where the correlation over plots was estimated: its ``prior`` and ``posterior`` as mean and
+    interval, in words; else it is empty.
     """
     posterior = result[words.POSTERIOR].to_dataset()
     engine, worlds = str(result.attrs["engine"]), worlds_of(posterior)
     stats = result[words.SAMPLE_STATS].attrs
-    within = specification(result).priors.get(WITHIN)
-    estimated = posterior[WITHIN].values if WITHIN in posterior else None
+    spec = specification(result)
+    within = spec.priors.get(WITHIN)
     return {
         "engine": engine,
         "engine_words": ENGINES.get(engine, engine),
         "worlds": worlds,
-        "within_prior": prior_words(within) if within is not None else "",
-        "within": "" if estimated is None else f"{estimated.mean():.2f} (SD {estimated.std():.2f})",
+        "within_prior": prior_words(within, symbol="ϱ") if within is not None else "",
+        "within": _prior_and_posterior(within, posterior, spec) if within is not None and WITHIN in posterior else {},
         "chains": int(posterior.sizes["chain"]) // worlds,
         "draws": int(posterior.sizes["draw"]),
         "seed": int(result.attrs["seed"]),
         **{name: int(stats[name]) for name in ("proposals", "attempt", "attempts") if name in stats},
+    }
+
+
+def _prior_and_posterior(prior: Prior, posterior: xr.Dataset, spec: Specification) -> Row:
+    """Return mean and interval of the correlation over plots before and after the data."""
+    section = spec.summary
+
+    def told(draws: np.ndarray) -> str:
+        ends = (float(end) for end in interval(draws, section.interval_kind, section.interval_prob))
+        return f"{numbers.plain(float(draws.mean()))} {numbers.interval(*(numbers.plain(end) for end in ends))}"
+
+    return {
+        "prior": told(np.array(strata(prior, _QUANTILES))),
+        "posterior": told(posterior[WITHIN].values.ravel()),
     }

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mcpbayes.output.document.context import context
 from mcpbayes.output.document.figures import Figures, draw, inline
-from mcpbayes.output.document.numbers import plural
+from mcpbayes.output.document.numbers import count, plural
 
 _HERE: Final = Path(__file__).parent
 _TEMPLATE: Final = "report.html.j2"
@@ -50,6 +50,6 @@ def render(
     )
     style = (_HERE / _STYLE).read_text(encoding="utf-8")
     page = environment.get_template(_TEMPLATE).render(
-        **values, figures=inline(result, drawn), style=style, plural=plural
+        **values, figures=inline(result, drawn), style=style, plural=plural, count=count
     )
     return page + "\n"

@@ -10,7 +10,7 @@ from mcpbayes import vocabulary as words
 from mcpbayes.estimands.tree import specification
 from mcpbayes.evidence import assumptions as evidence
 from mcpbayes.output.document import numbers
-from mcpbayes.output.document.estimates import shown_name
+from mcpbayes.output.document.estimates import shown_name, unobserved_words
 from mcpbayes.output.document.material import Row, heading, outcome_words
 from mcpbayes.specification.structure import Specification
 
@@ -36,8 +36,9 @@ def sensitivity(result: xr.DataTree, data: xr.Dataset) -> list[Row]:
     -------
     list of dict
         ``title``, ``key`` (the assumption), ``imputed`` (in words), ``sentences``, ``outcomes``; ``settings``, one per
-        value: ``words``, ``used``, ``studies``, ``comparisons`` (τ of each pool), ``passed``; ``targets``: ``name`` and
-        ``rows``, one per value: ``words``, ``used``, ``value``, ``interval``, ``up``, ``label``, ``probability``;
+        value: ``words``, ``used``, ``studies``, ``comparisons`` (τ of each pool), ``passed``; ``targets``:
+        ``name``, ``unobserved`` (a clause where a pool was never observed; sentences and ``banner`` leave these out)
+        and ``rows``, one per value: ``words``, ``used``, ``value``, ``interval``, ``up``, ``label``, ``probability``;
         ``banner``, a table of the whole in few columns: ``heads`` and ``rows``.
     """
     if words.ASSUMPTIONS not in result.children:
@@ -49,13 +50,16 @@ def sensitivity(result: xr.DataTree, data: xr.Dataset) -> list[Row]:
         shown_name(name, data) + (f", {outcome_words(quantity[7:-1])}" if several else "")
         for name, quantity in zip(table["name"], table["quantity"], strict=True)
     ]
-    table = table.assign(called=called)
+    unobserved = {name: unobserved_words(name, data) for name in table["name"].unique()}
+    table = table.assign(called=called, unobserved=table["name"].map(unobserved))
     return [_entry(part, str(key), outcomes, spec, data) for key, part in table.groupby("assumption", sort=False)]
 
 
 def _entry(levels: pd.DataFrame, key: str, outcomes: list[str], spec: Specification, data: xr.Dataset) -> Row:
     """Return one entry; numbers are of the headline's level, mean, but for one sentence."""
     part = levels[levels["level"] == words.MEAN]
+    observed = levels[levels["unobserved"] == ""]
+    typical = observed[observed["level"] == words.MEAN]
     settings = part.drop_duplicates("value")
     carried = json.loads(data.attrs.get("rho_within_worlds", "[]"))
     return {
@@ -64,14 +68,18 @@ def _entry(levels: pd.DataFrame, key: str, outcomes: list[str], spec: Specificat
         "imputed": _imputed_words(key, int(part["imputed"].iloc[0]), data),
         "sentences": [
             _tau_sentence(settings[settings["value"] != evidence.PRIOR], key, outcomes),
-            _move_sentence(part[part["value"] != evidence.PRIOR], key),
-            *(_class_sentence(levels[levels["level"] == level], what) for level, what in _WHOSE.items()),
+            _move_sentence(typical[typical["value"] != evidence.PRIOR], key),
+            *(_class_sentence(observed[observed["level"] == level], what) for level, what in _WHOSE.items()),
             _carried_sentence(key, carried),
         ],
         "outcomes": [heading(outcome_words(outcome)) for outcome in outcomes],
         "settings": [_setting_row(row, key, outcomes, spec) for _, row in settings.iterrows()],
         "targets": [
-            {"name": name, "rows": [_target_row(row, key) for _, row in rows.iterrows()]}
+            {
+                "name": name,
+                "unobserved": rows["unobserved"].iloc[0],
+                "rows": [_target_row(row, key) for _, row in rows.iterrows()],
+            }
             for name, rows in part.groupby("called", sort=False)
         ],
         "ratio": part["quantity"].iloc[0] == "log_delta_mcp",
@@ -81,7 +89,8 @@ def _entry(levels: pd.DataFrame, key: str, outcomes: list[str], spec: Specificat
 
 def _banner(part: pd.DataFrame, outcomes: list[str]) -> Row:
     """Return all of it in few columns: τ between comparisons, and the estimates of the first targets."""
-    names = [str(name) for name in part["called"].unique() if name != words.AVERAGE_OVER_KINDS]
+    observed = part[part["unobserved"] == ""]
+    names = [str(name) for name in observed["called"].unique() if name != words.AVERAGE_OVER_KINDS]
     shown = names[:_IN_BANNER]
     rows = [
         {
@@ -94,7 +103,7 @@ def _banner(part: pd.DataFrame, outcomes: list[str]) -> Row:
         for value, rows in part.groupby("value", sort=False)
     ]
     heads = [*(f"τ {outcome_words(outcome)}" for outcome in outcomes), *shown]
-    return {"heads": heads, "rows": rows, "more": len(names) > len(shown)}
+    return {"heads": heads, "rows": rows, "more": len(names) > len(shown) or len(observed) < len(part)}
 
 
 def _tau(row: pd.Series, level: str, outcome: str) -> str:
@@ -156,7 +165,9 @@ def _tau_sentence(settings: pd.DataFrame, key: str, outcomes: list[str]) -> str:
 
 
 def _move_sentence(part: pd.DataFrame, key: str) -> str:
-    """Say how far the estimate of the typical comparison moves, and for which target most."""
+    """Say how far the estimate of the typical comparison moves, and for which target most; nothing without targets."""
+    if part.empty:
+        return ""
     percent = {
         str(name): [numbers.percent_change(float(value)) for value in rows["median"]]
         for name, rows in part.groupby("called", sort=False)
@@ -174,7 +185,7 @@ def _move_sentence(part: pd.DataFrame, key: str) -> str:
 
 def _class_sentence(part: pd.DataFrame, what: str) -> str:
     """Say whether the most probable scenario depends on the assumption; `what`: whose."""
-    if not part["scenario"].astype(bool).all():
+    if part.empty or not part["scenario"].astype(bool).all():
         return ""
     differing = [str(name) for name, rows in part.groupby("called", sort=False) if rows["scenario"].nunique() > 1]
     if not differing:
