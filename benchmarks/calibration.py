@@ -7,7 +7,7 @@ Truths are drawn from the priors; design, sampling covariances and baselines are
 every quantity the rank of the truth among 99 thinned draws must be uniform: its empirical distribution stays in a
 simultaneous band, at 1 % for all quantities of a model together. Nearly all of the time is the engine's, so compiled
 kernels do it. Those of NumPy, which tables so small go through by themselves (``--kernel auto``), give the same numbers
-to rounding, and the same ranks where rounding does not turn a choice of points while a proposal adapts (49 of 50).
+to rounding, and the same ranks where rounding does not turn a choice of points while a proposal adapts.
 
 Beside it, recorded and not judged: coverage of 95 % intervals of ln ΔMCP where plots are simulated and standard
 deviations are estimated from n = 3, as users' tables have them. Both commands keep what the other one wrote to
@@ -29,7 +29,7 @@ from benchmarks.processes import clock, pool
 from benchmarks.random_tables import Shape, Truth, design, fill
 from mcpbayes.inference.back_sampling import draw_block
 from mcpbayes.inference.cascade import explore
-from mcpbayes.inference.collapsed import judged_parameters, log_posterior
+from mcpbayes.inference.collapsed import judged_draws, log_posterior
 from mcpbayes.inference.coordinates import Coordinates, coordinates, covariances, parameters
 from mcpbayes.inference.root import CoefficientPrior, coefficient_prior, draw_root
 from mcpbayes.inference.small_matrices import Array
@@ -71,7 +71,8 @@ def one_table(task: tuple[str, int]) -> dict[str, object]:
     truth, drawn = from_priors(coords, prior, rng)
     tree, effects = fill(design(Shape(family, STUDIES, missing=0.2), rng), truth, rng)
     target = log_posterior(tree, model, ["intercept"], coords)
-    found = explore(target, judged_parameters(coords), coords.dimension, rng)
+    judged = judged_draws(tree, model, ["intercept"], coords, number)
+    found = explore(target, judged, coords.dimension, rng)
     kept = found.path.place.ravel()[:: 4000 // DRAWS][:DRAWS]
     phi = parameters(coords, found.z[kept], found.system)
     beta, one = effects_of(tree, phi, prior, number)
@@ -135,7 +136,8 @@ def users_case(number: int) -> dict[str, bool]:
     exact, _ = fill(replace(empty, sampling=np.zeros_like(empty.sampling)), truth, rng)
     tree = measured(exact, rng)
     target = log_posterior(tree, model, ["intercept"], coords)
-    found = explore(target, judged_parameters(coords), coords.dimension, rng)
+    judged = judged_draws(tree, model, ["intercept"], coords, number)
+    found = explore(target, judged, coords.dimension, rng)
     phi = parameters(coords, found.z[found.path.place.ravel()], found.system)
     sigma, _ = covariances(phi)
     beta, _ = draw_root(tree, sigma, prior, None, number)

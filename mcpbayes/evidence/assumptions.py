@@ -159,8 +159,7 @@ def _used_correlation(data: xr.Dataset) -> float | None:
 def _of_result(result: xr.DataTree) -> Fit:
     """Return what the result itself says."""
     posterior, stats = (group(result, name) for name in (words.POSTERIOR, words.SAMPLE_STATS))
-    passed = stats.attrs.get("passed", result.attrs["status"] == "ok")  # NUTS is judged by the gate alone
-    judged = stats.assign_attrs(passed=passed)
+    judged = stats.assign_attrs(passed=result.attrs["status"] == "ok")
     return _summed_up(posterior, judged, _asked(result), int(result.attrs["seed"]))
 
 

@@ -174,8 +174,9 @@ def _verdict(result: xr.DataTree, table: pd.DataFrame) -> Diagnostics:
         float(stats.attrs[name]) if name in stats.attrs else None for name in ("pareto_k", "efficiency")
     )
     counts = {level: int(failing[table["level"] == level].sum()) for level in (words.STUDY, words.COMPARISON)}
+    chains, within = posterior.sizes["chain"] // worlds_of(posterior), "rho_within" in posterior
     problems = (
-        *sampler_problems(divergences, pareto_k, efficiency, posterior.sizes["chain"] // worlds_of(posterior)),
+        *sampler_problems(divergences, pareto_k, efficiency, chains, estimates_within=within),
         *row_problems(judged),
         *count_problems(counts),
     )

@@ -52,9 +52,12 @@ def worst_row(judged: pd.DataFrame, column: str, largest: bool) -> Worst | None:
 
 
 def sampler_problems(
-    divergences: int, pareto_k: float | None, efficiency: float | None, chains: int
+    divergences: int, pareto_k: float | None, efficiency: float | None, chains: int, *, estimates_within: bool = False
 ) -> Iterator[Problem]:
-    """Yield what is wrong with the sampler as a whole."""
+    """Yield what is wrong with the sampler as a whole; `estimates_within`: ϱ was estimated, which NUTS cannot."""
+    other = "Use the other engine: --set sampling.engine=nuts"
+    if estimates_within:
+        other = "Leave priors.rho_within.update out: worlds then carry the correlation, and NUTS can take over"
     if divergences:
         yield Problem(
             "divergences",
@@ -69,7 +72,7 @@ def sampler_problems(
             "The proposal of the collapsed engine does not cover the posterior",
             value=f"{pareto_k:.2f}",
             expected=f"below {PARETO_K_LIMIT}",
-            remedy="Use the other engine: --set sampling.engine=nuts",
+            remedy=other,
         )
     if efficiency is not None and not efficiency > EFFICIENCY_LIMIT:
         yield Problem(
@@ -77,7 +80,7 @@ def sampler_problems(
             "Few of the collapsed engine's proposals carry the weight (ESS/N)",
             value=f"{efficiency:.2f}",
             expected=f"above {EFFICIENCY_LIMIT}",
-            remedy="Use the other engine: --set sampling.engine=nuts",
+            remedy=other,
         )
     if chains < 2:
         yield Problem("one-chain", "R-hat needs two chains or more and was not judged", "warning", value=str(chains))

@@ -140,8 +140,8 @@ def _unseen(data: xr.Dataset, asked: xr.Dataset, names: list[str]) -> np.ndarray
 def _changes(columns: Values, every: Values) -> Values:
     """Return where the leading class and the claim are others than with all studies, beyond Monte-Carlo error.
 
-    Neither class may be among those that could lead in the other fit, too; nor the claim of all studies among those
-    that could be made without the study.
+    Neither class may be among those that could lead in the other fit, too; nor either claim among those that could be
+    made in the other.
     """
     there = np.isfinite(columns["log_delta_mcp_mean"])
 
@@ -153,7 +153,9 @@ def _changes(columns: Values, every: Values) -> Values:
 
     apart = beyond(every["leading_class"], columns["leading_ties"])
     apart &= beyond(columns["leading_class"], every["leading_ties"])
-    return {"class_changes": there & apart, "claim_changes": there & beyond(every["claim"], columns["claims_possible"])}
+    other = beyond(every["claim"], columns["claims_possible"])
+    other &= beyond(columns["claim"], every["claims_possible"])
+    return {"class_changes": there & apart, "claim_changes": there & other}
 
 
 def _dataset(columns: Values, every: Values, asked: xr.Dataset, posterior: xr.Dataset, names: list[str]) -> xr.Dataset:

@@ -84,6 +84,16 @@ def with_correlation(data: xr.Dataset, rho: float) -> xr.Dataset:
     return _with_covariance(data.assign(rho_within=("arm", values)), flags)
 
 
+def refuse_unknown_correlation(data: xr.Dataset) -> None:
+    """Refuse to hand data of `with_unknown_correlation` to NUTS, which would take their example for the truth."""
+    if PER_RHO in data:
+        raise SpecificationError(
+            "the engine nuts does not estimate the correlation over plots; take sampling.engine=collapsed, or leave "
+            "update out, so that worlds carry it",
+            "priors.rho_within.update",
+        )
+
+
 def with_unknown_correlation(data: xr.Dataset) -> xr.Dataset:
     """Return data in which the assumed correlations of the pools are one unknown number.
 

@@ -30,15 +30,14 @@ _THINNING: Final = 4
 #: Rounds with one component, before the points are good enough to tell several apart.
 _SINGLE: Final = 2
 
-#: A round whose proposals have this ESS/N ends the adaptation, once several components have learnt in one. Compared on
-#: 51 tables of `benchmarks.robustness` (4, 6 or 8 components; rounds of 1000 or 1500, at most 8 or 12, or 4 or 5 fixed
-#: ones), 8 components and at most 8 rounds of 1000 needed the fewest evaluations.
+#: A round whose proposals have this ESS/N ends the adaptation, once several components have learnt in one: chosen, like
+#: the components and the size of the rounds, for few evaluations on tables of `benchmarks.robustness`.
 _ENOUGH: Final = 0.65
 
 #: After a last round with less than this the final proposals would fail: what it taught may still help a little.
 _HOPELESS: Final = 0.25
 
-#: Share of several known modes in a first proposal made of particles: with a half one table took longer.
+#: Share of several known modes in a first proposal made of particles: enough for them not to be lost.
 _KNOWN: Final = 0.1
 
 _T, _MIXTURE_T = 5.0, 8.0

@@ -6,7 +6,13 @@ from typing import Final
 import xarray as xr
 
 from mcpbayes.errors import Problem
-from mcpbayes.inference.assumed import imputed_correlations, note_worlds, with_correlation, with_unknown_correlation
+from mcpbayes.inference.assumed import (
+    imputed_correlations,
+    note_worlds,
+    refuse_unknown_correlation,
+    with_correlation,
+    with_unknown_correlation,
+)
 from mcpbayes.inference.one_fit import Report, fit_once
 from mcpbayes.inference.worlds import pool, refit, strata
 from mcpbayes.specification.prior_rules import WITHIN
@@ -61,7 +67,9 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
         result = fit_once(worlds[0], model, seed=seed, report=report)
         if prior is not None and not count:
             return _with_note(result, _NO_USE)
-        return _with_note(result, _estimated(count)) if prior is not None and prior.update else result
+        if prior is not None and prior.update:
+            return _with_note(result, _estimated(count))
+        return result
     if report is not None:
         report(f"{len(worlds)} worlds, one per stratum of the prior of {WITHIN}")
     values = json.loads(worlds[0].attrs["rho_within_worlds"])
@@ -85,7 +93,10 @@ def data_of_fits(arms: xr.Dataset, model: Specification) -> list[xr.Dataset]:
         return [arms]
     if prior.update:
         (median,) = strata(prior, 1)
-        return [with_unknown_correlation(with_correlation(arms, median))]
+        unknown = with_unknown_correlation(with_correlation(arms, median))
+        if model.sampling.engine == "nuts":
+            refuse_unknown_correlation(unknown)
+        return [unknown]
     values = strata(prior, model.sampling.worlds)
     worlds = [with_correlation(arms, value) for value in values]
     return worlds if len(worlds) == 1 else [note_worlds(world, values) for world in worlds]

@@ -23,12 +23,11 @@ _FAR: Final = 2.0
 #: Fractions of a Newton step that are tried at once.
 _FRACTIONS: Final = np.array([1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 2.0])
 
-#: Starts chosen by each shape, among how many of the least explained, and how far apart: twice as many found few more
-#: humps.
+#: Starts chosen by each shape, among how many of the least explained, and how far apart.
 _STARTS: Final = 8
 _LOOKED_AT: Final = 200
 _APART: Final = 0.7
-#: Steps from the chosen starts, and fractions of a step that are tried: 3 steps found as many humps as 5.
+#: Steps from the chosen starts, and fractions of a step that are tried: enough to see where a start leads.
 _ASCENT: Final = 3
 _ASCENT_FRACTIONS: Final = np.array([1.0, 0.3, 0.1])
 #: Climbs that find nothing new before the search ends.

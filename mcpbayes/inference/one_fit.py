@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable
+from typing import Final
 
 import xarray as xr
 
 import mcpbayes
 from mcpbayes import vocabulary as words
-from mcpbayes.errors import Problem, SpecificationError
+from mcpbayes.errors import Problem
 from mcpbayes.inference import collapsed
+from mcpbayes.inference.assumed import refuse_unknown_correlation
 from mcpbayes.inference.completion import complete_posterior
 from mcpbayes.inference.estimable import require_estimable
 from mcpbayes.inference.tree import build_hierarchy
@@ -68,21 +70,26 @@ def sample_parameters(
     problems: list[Problem] = []
     if wanted != "nuts":
         posterior, stats = collapsed.sample(arms, model, seed)
-        if stats.attrs["passed"] or wanted == "collapsed" or words.PER_RHO in arms:
+        if stats.attrs["passed"] or wanted == "collapsed":
             return "collapsed", posterior, stats, problems
+        if words.PER_RHO in arms:
+            return "collapsed", posterior, stats, [_NO_NUTS]
         problems.append(turned_to_nuts(stats))
         if report is not None:
             report(str(problems[0]))
-    if words.PER_RHO in arms:
-        raise SpecificationError(
-            "the engine nuts does not estimate the correlation over plots; take sampling.engine=collapsed, or leave "
-            "update out, so that worlds carry it",
-            "priors.rho_within.update",
-        )
+    refuse_unknown_correlation(arms)
     from mcpbayes.inference.nuts import sample  # brings PyMC
 
     posterior, stats = sample(arms, model, seed, report)
     return "nuts", posterior, stats, problems
+
+
+_NO_NUTS: Final = Problem(
+    "engine-stays",
+    "the collapsed engine did not meet its limits, and NUTS does not estimate the correlation over plots: these "
+    "are its best draws; without priors.rho_within.update worlds carry the correlation, and NUTS can take over",
+    "note",
+)
 
 
 def turned_to_nuts(stats: xr.Dataset) -> Problem:

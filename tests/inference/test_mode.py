@@ -57,7 +57,6 @@ def share_found(d, sd, bend=0.0):
     [(6, 0.3, 0.0, 0.9), (6, 0.3, 0.3, 0.8), (6, 0.2, 0.0, 0.7), (6, 0.2, 0.3, 0.4), (9, 0.3, 0.0, 0.75)],
 )
 def test_a_second_hump_is_found(d, sd, bend, least):
-    """The search from the best and the best far one of 256 or 512 draws found 4 to 29 %."""
     assert share_found(d, sd, bend) >= least
 
 
@@ -98,7 +97,7 @@ def test_the_draws_have_the_mass_of_a_hump_that_was_found(seed, mass):
     assert weight @ belongs / weight.sum() == pytest.approx(mass, rel=0.15)
 
 
-def test_particles_that_missed_a_known_mode_do_not_lose_it():
+def test_a_first_proposal_made_of_particles_has_the_known_modes():
     """Tempering from the prior seldom sees a narrow hump; the first proposal of its attempts has the known modes."""
     target = TwoHumps(1, 6, 0.05, 0.15)
     rng = np.random.default_rng(1)

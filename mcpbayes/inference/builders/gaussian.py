@@ -10,6 +10,7 @@ from typing import Any
 import pymc as pm
 import xarray as xr
 
+from mcpbayes.inference.assumed import refuse_unknown_correlation
 from mcpbayes.inference.builders import priors
 from mcpbayes.inference.builders.algebra import Matrix
 from mcpbayes.inference.builders.density import Factors, log_density
@@ -33,7 +34,13 @@ def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
     pymc.Model
         Named variables as in group ``posterior``: ``tau_*`` and ``rho_*`` of the levels that are on; the likelihood
         is the potential ``contrasts``.
+
+    Raises
+    ------
+    SpecificationError
+        The correlation over plots is unknown: only the collapsed engine estimates it.
     """
+    refuse_unknown_correlation(data)
     outcomes = list(model.data.outcomes)
     pairs = [pair_name(outcomes, i, j) for i in range(len(outcomes)) for j in range(i + 1, len(outcomes))]
     coords: dict[str, Any] = {"outcome": outcomes, "pair": pairs}
