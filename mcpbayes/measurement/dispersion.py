@@ -1,4 +1,4 @@
-"""Standard deviations from what papers report instead: standard errors, confidence intervals, coefficients of variation."""
+"""Standard deviations from what papers report instead: standard errors, confidence intervals, CVs."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

@@ -1,4 +1,4 @@
-"""Units of concentration and of stocks, as papers and spreadsheets spell them, in g per kg of dry soil and Mg per ha."""
+"""Units of concentrations and stocks, as papers and spreadsheets spell them, in g per kg of dry soil and Mg per ha."""
 
 import re
 from functools import cache
@@ -17,7 +17,7 @@ ACCEPTED_STOCKS: Final = "Mg/ha (t/ha), kg/m2, g/m2"
 #: Nothing weighs more than itself: a factor above that of kg/kg is a misspelt unit (Mg for mg).
 _LARGEST: Final = 1000.0
 #: A square metre of soil holds no tonne of carbon, and nobody weighs what a hectare holds in mg: Mg for mg again.
-_STOCKS: Final = (1e-6, 1000.0)
+_STOCKS: Final = (1e-5, 1000.0)
 
 #: Units and powers with * or / between them; anything else never reaches pint.
 _PRODUCT: Final = r"[A-Za-z%]+(\*\*[-+]?[0-9])?([*/][A-Za-z%]+(\*\*[-+]?[0-9])?)*"
