@@ -11,7 +11,16 @@ import xarray as xr
 from mcpbayes.errors import DataError, Problem
 from mcpbayes.specification.formula import build_design
 from mcpbayes.specification.structure import DataSection, Specification
-from mcpbayes.tables import checks, contrast_checks, contrasts, notes
+from mcpbayes.tables import (
+    checks,
+    contrast_checks,
+    contrasts,
+    intervals,
+    notes,
+    plots,
+    spreads,
+    unit_checks,
+)
 from mcpbayes.tables.below import stray_rows, without_notes
 from mcpbayes.tables.columns import CONTROL
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
@@ -24,6 +33,7 @@ from mcpbayes.tables.opening import Opened, open_table
 from mcpbayes.tables.reading import as_table, read_file
 from mcpbayes.tables.recognising import other_layout
 from mcpbayes.tables.schema import bad_rows
+from mcpbayes.vocabulary import DERIVED, REPORTED
 
 
 def prepare(table: pd.DataFrame | str | Path, model: Specification) -> xr.Dataset:
@@ -39,10 +49,11 @@ def prepare(table: pd.DataFrame | str | Path, model: Specification) -> xr.Datase
     Returns
     -------
     Dataset
-        Arm-based: ``log_mean(arm, outcome)`` in ln(g/kg), ``sampling_covariance(arm, outcome, outcome_bis)``, where
-        SDs and n come from, who belongs to whom, ``design(comparison, coefficient)``. Contrast-based:
-        ``log_ratio(comparison, outcome)`` with its covariance. Warnings and notes: ``attrs["problems"]``, JSON. The
-        order of rows and columns in the file leaves no trace but in ``source_row``.
+        Arm-based: ``log_mean(arm, outcome)`` in ln(g/kg), or ln(Mg/ha) where ``attrs["unit"]`` says so,
+        ``sampling_covariance(arm, outcome, outcome_bis)``, where SDs and n come from, who belongs to whom,
+        ``design(comparison, coefficient)``. Contrast-based: ``log_ratio(comparison, outcome)`` with its covariance.
+        Warnings and notes: ``attrs["problems"]``, JSON. The order of rows and columns in the file leaves no trace but
+        in ``source_row``.
 
     Raises
     ------
@@ -97,12 +108,14 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
     problems += _row_problems(opened, model.data, problems)
     if not opened.complete:
         return None, _placed(problems, raw)
-    rows, names, new = _comparisons(opened, model, problems)
-    problems += new
+    opened, arm_of_plot, new = _arms(opened, model.data)
+    problems += plots.at_plots(new, arm_of_plot)
+    rows, names, new = _comparisons(opened, model, plots.at_arms(problems, arm_of_plot))
+    problems += plots.at_plots(new, arm_of_plot)
     if _has_errors(problems):
         return None, _placed(problems, raw)
     data, new = _dataset(opened, model, rows, names)
-    problems = _placed([*problems, *new], raw)
+    problems = _placed([*problems, *plots.at_plots(new, arm_of_plot)], raw)
     if _has_errors(problems):
         return None, problems
     return data.assign_attrs(problems=json.dumps([p.as_dict() for p in problems], ensure_ascii=False)), problems
@@ -115,15 +128,23 @@ def _row_problems(opened: Opened, data: DataSection, known: Sequence[Problem]) -
     if not _has_errors(problem for problem in known if not problem.rows):
         # rows may look alike because their bad cells were emptied, or because a column is absent
         slips = sorted({problem.column for problem in known if problem.rows and problem.column})
-        problems += checks.duplicated_rows(frame.join(raw[slips].add_prefix(checks.TYPED)), names)
+        apart = plots.PLOT if data.layout == "plot" else "comparison"
+        problems += checks.duplicated_rows(frame.join(raw[slips].add_prefix(checks.TYPED)), names, apart)
     if data.layout != "contrast":
-        problems += checks.contradicting_dispersions(frame, names, raw, data)
+        problems += spreads.contradicting_dispersions(opened, data) + intervals.interval_problems(opened, data)
     elif opened.complete:
         rows = comparisons(frame[~frame.index.isin(bad_rows(known))], names, data.layout, data.outcomes)[0]
         problems += contrast_checks.contrast_problems(rows, names, raw, data.outcomes, data.defaults.rho_within)
     if data.layout != "contrast" and len(opened.factors) == len(data.outcomes):
-        problems += checks.implausible_units(frame, names, raw, data, opened.factors)
+        problems += unit_checks.implausible_units(opened, data)
     return problems
+
+
+def _arms(opened: Opened, data: DataSection) -> tuple[Opened, dict[int, int], list[Problem]]:
+    """Return the table with plots made arms and intervals made SEs, and the row of each plot's arm."""
+    if data.layout == "plot":
+        return plots.arms_of_plots(opened, data)
+    return (opened if data.layout == "contrast" else intervals.with_standard_errors(opened, data)), {}, []
 
 
 def _comparisons(
@@ -183,7 +204,9 @@ def _dataset(
         new = contrast_checks.sharing_problems(rows, names, part)
     else:
         part = arm_dataset(rows, controls, data.outcomes, data.defaults, data.bias_correction)
-        part.attrs["imputed"] = json.dumps(imputed_counts(part))
+        if data.layout == "plot":
+            part["source_rho"] = part["source_rho"].where(part["source_rho"] != REPORTED, DERIVED)
+        part.attrs |= {"imputed": json.dumps(imputed_counts(part)), "unit": opened.unit}
         new = notes.dispersion_notes(opened.frame, data)
     attrs = {
         "family": model.family,
