@@ -75,13 +75,15 @@ def read_table(path: str | Path, sheet: str | None = None) -> pd.DataFrame:
     return table
 
 
-def read_file(path: str | Path, sheet: str | None = None) -> pd.DataFrame:
+def read_file(path: str | Path, sheet: str | None = None, row_names: str | None = None) -> pd.DataFrame:
     """Return the table of a file as `read_table`, without warnings: for callers that report `unread_cells` themselves.
 
     Parameters
     ----------
     path, sheet
         As for `read_table`.
+    row_names : str, optional
+        What a nameless first column is called that does more than count the rows: R writes names of rows there.
     """
     content = _content(Path(path))
     file, suffix = Path(path).name, Path(path).suffix.lower()
@@ -90,7 +92,7 @@ def read_file(path: str | Path, sheet: str | None = None) -> pd.DataFrame:
     else:
         _require_text(content, suffix, file, sheet)
         grid = read_delimited(content, file)
-    table = _table(grid, file)
+    table = _table(grid, file, row_names)
     table.attrs |= {"source": file, "sha256": _sha256(content), "path": str(path), "cells": _sha256_of_cells(table)}
     return table
 
@@ -173,9 +175,12 @@ def _grid_of(frame: pd.DataFrame, numbers: Sequence[int]) -> Grid:
     )
 
 
-def _table(grid: Grid, file: str) -> pd.DataFrame:
+def _table(grid: Grid, file: str, row_names: str | None = None) -> pd.DataFrame:
     """Return a grid as a table that carries its unread cells and its separator, or raise what its shape forbids."""
-    grid, problems = tidy(without_counter(grid), file)
+    grid = without_counter(grid)
+    if row_names and grid.header and not grid.header[0]:
+        grid = replace(grid, header=(row_names, *grid.header[1:]))
+    grid, problems = tidy(grid, file)
     if problems:
         raise DataError(problems)
     columns = {
