@@ -8,9 +8,10 @@ import pandas as pd
 
 from mcpbayes.errors import Problem
 from mcpbayes.measurement.dispersion import sd_from_cv, sd_from_se
+from mcpbayes.specification.formula import natural_key
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.columns import CONTROL, ROLES, TREATMENT
-from mcpbayes.tables.layouts import arm_columns, arms_of
+from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, arms_of
 from mcpbayes.tables.moderators import PREFIX
 from mcpbayes.tables.schema import bad_cells
 from mcpbayes.vocabulary import NECROMASS, SOC
@@ -131,7 +132,7 @@ def contradicting_dispersions(
 def implausible_units(
     frame: pd.DataFrame, names: Mapping[str, str], raw: pd.DataFrame, data: DataSection, factors: Mapping[str, float]
 ) -> list[Problem]:
-    """Return errors for means that look a thousand times off, and a warning for necromass that exceeds SOC.
+    """Return errors for means that look a thousand times off.
 
     Parameters
     ----------
@@ -147,7 +148,6 @@ def implausible_units(
         What was multiplied by to get g/kg.
     """
     problems: list[Problem] = []
-    ratios = []
     for role in (TREATMENT,) if data.layout == "arm" else ROLES:
         columns = {outcome: arm_columns(data.layout, outcome, role).mean for outcome in data.outcomes}
         necromass, soc = (_cells(frame, columns.get(outcome, "")) for outcome in (NECROMASS, SOC))
@@ -166,10 +166,48 @@ def implausible_units(
                 values = frame.loc[bad, columns[outcome]]
                 cells, unit = raw.loc[values.index, names[columns[outcome]]], data.units.get(outcome, "g/kg")
                 problems.append(_unit_problem(cells, values, outcome, size, unit, factors[outcome]))
-        ratios.append(ratio.where(~(low | high) & (ratio > 1)))
-    exceeding = pd.concat(ratios, axis=1).max(axis=1).dropna()
-    if len(exceeding):
-        problems.append(_exceeding(exceeding, len(frame)))
+    return problems
+
+
+def necromass_above_soc(rows: pd.DataFrame, group: pd.Series, names: Mapping[str, str]) -> list[Problem]:
+    """Return a warning for controls and one for treated arms whose necromass exceeds their SOC.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row per comparison, means in g/kg.
+    group : Series of int
+        Control of each row; a control counts once, however many treatments share it.
+    names : mapping of str to str
+        Canonical name → the user's.
+    """
+    problems = []
+    for role, arms in ((CONTROL, "controls"), (TREATMENT, "treated arms")):
+        columns = [arm_columns("comparison", outcome, role).mean for outcome in (NECROMASS, SOC)]
+        ratio = _cells(rows, columns[0]) / _cells(rows, columns[1])
+        bad = rows[(ratio > 1) & (ratio <= RATIO_BOUNDS[1])]
+        if bad.empty:
+            continue
+        first = bad if role == TREATMENT else bad[~group[bad.index].duplicated()]
+        total = len(rows) if role == TREATMENT else group.nunique()
+        called = [
+            f"{_called(row)} ({value:.2f})"
+            for (_, row), value in zip(first.iterrows(), ratio[first.index], strict=True)
+        ]
+        source = sorted({int(row) for row in bad[CONTROL_ROW]}) if role == CONTROL else bad.index
+        many = " With so many, check the units (per cent for g/kg?)." if 2 * len(first) > total else ""
+        problems.append(
+            Problem(
+                "necromass-exceeds-soc",
+                f"necromass exceeds SOC in {len(first)} of {total} {arms}; they are kept as they are",
+                "warning",
+                rows=tuple(int(row) for row in source),
+                column=", ".join(dict.fromkeys(names[column] for column in columns if column in names)),
+                value="; ".join(sorted(called, key=natural_key)),
+                expected="necromass to be a part of SOC",
+                remedy=f"Check the two values, and the conversion factors behind the necromass.{many}",
+            )
+        )
     return problems
 
 
@@ -226,17 +264,4 @@ def _unit_problem(cells: pd.Series, values: pd.Series, outcome: str, size: str, 
         value=" to ".join(dict.fromkeys(ends)),
         expected=f"{outcome} in {unit}",
         remedy=f"{whole} If only these rows are in another unit, convert them.",
-    )
-
-
-def _exceeding(ratio: pd.Series, total: int) -> Problem:
-    many = " With so many rows, check the units (per cent for g/kg?)." if 2 * len(ratio) > total else ""
-    return Problem(
-        "necromass-exceeds-soc",
-        f"necromass exceeds SOC in {len(ratio)} of {total} rows; they are kept as they are",
-        "warning",
-        rows=tuple(ratio.index),
-        value=f"necromass/SOC up to {ratio.max():.3g}",
-        expected="necromass to be a part of SOC",
-        remedy=f"Check the two values, and the conversion factors behind the necromass.{many}",
     )

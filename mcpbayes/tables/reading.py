@@ -27,9 +27,10 @@ WORKBOOKS: Final = (".xlsx", ".xlsm")
 _ZIP: Final = b"PK\x03\x04"
 ROW: Final = "row"
 _NUMBERS: Final = (int, float, np.integer, np.floating)
-#: Where a table's attributes hold the problems of its columns (JSON), and its separator.
+#: Where a table's attributes hold the problems of its columns (JSON), its separator and its encoding.
 UNREAD: Final = "problems"
 SEPARATOR: Final = "separator"
+ENCODING: Final = "encoding"
 
 
 class UnreadCells(UserWarning):
@@ -177,7 +178,7 @@ def _grid_of(frame: pd.DataFrame, numbers: Sequence[int]) -> Grid:
 
 def _table(grid: Grid, file: str, row_names: str | None = None) -> pd.DataFrame:
     """Return a grid as a table that carries its unread cells and its separator, or raise what its shape forbids."""
-    grid = without_counter(grid)
+    encoding, grid = grid.encoding, without_counter(grid)
     if row_names and grid.header and not grid.header[0]:
         grid = replace(grid, header=(row_names, *grid.header[1:]))
     grid, problems = tidy(grid, file)
@@ -197,7 +198,7 @@ def _table(grid: Grid, file: str, row_names: str | None = None) -> pd.DataFrame:
     }
     table = pd.DataFrame(cells_of, index=pd.Index([row for row, _ in grid.rows], name=ROW), dtype="str")
     problems_of_columns = json.dumps([problem.as_dict() for problem in unread], ensure_ascii=False)
-    table.attrs = {SEPARATOR: grid.separator, UNREAD: problems_of_columns}
+    table.attrs = {SEPARATOR: grid.separator, UNREAD: problems_of_columns, ENCODING: encoding}
     return table
 
 
