@@ -5,7 +5,7 @@ from typing import Final
 
 from mcpbayes.errors import Problem
 from mcpbayes.specification.structure import DataSection
-from mcpbayes.tables.columns import columns
+from mcpbayes.tables.columns import columns, instead_of
 
 #: A table about one treatment need not name it.
 MAY_BE_ABSENT: Final = frozenset({"treatment"})
@@ -18,6 +18,15 @@ _FAMILIES: Final = {"comparison": "arm-based", "arm": "arm-based", "contrast": "
 def required_columns(layout: str, outcomes: Sequence[str]) -> tuple[str, ...]:
     """Return the canonical names of the columns that a table of a layout must have."""
     return tuple(c.name for c in columns(layout, outcomes) if c.required and c.name not in MAY_BE_ABSENT)
+
+
+def lacking_columns(present: Collection[str], layout: str, outcomes: Sequence[str]) -> list[str]:
+    """Return the required columns that are not there, nor others that may stand for them."""
+    return [
+        name
+        for name in required_columns(layout, outcomes)
+        if name not in present and not ((other := instead_of(layout, name)) and all(one in present for one in other))
+    ]
 
 
 def other_layout(available: Collection[str], data: DataSection) -> Problem | None:
@@ -34,7 +43,7 @@ def other_layout(available: Collection[str], data: DataSection) -> Problem | Non
     present |= {name.casefold() for name in available}
 
     def lacking(layout: str, outcomes: Sequence[str]) -> int:
-        return sum(name not in present for name in required_columns(layout, outcomes))
+        return len(lacking_columns(present, layout, outcomes))
 
     alone = [("contrast", (outcome,)) for outcome in data.outcomes[:1] if len(data.outcomes) > 1]
     others = [(layout, tuple(data.outcomes)) for layout in _FAMILIES if layout != data.layout] + alone
