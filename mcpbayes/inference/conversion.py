@@ -5,7 +5,6 @@ from typing import Final
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from mcpbayes import vocabulary as words
 from mcpbayes.inference.assumed import with_unknown_correlation
@@ -15,27 +14,12 @@ from mcpbayes.measurement import effect_sizes
 from mcpbayes.measurement.factor_draws import Central, Triples, central, strata
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
-
-Array = NDArray[np.float64]
+from mcpbayes.tables.amino_arms import converted_arms, necromass_cvs
 
 #: Variables of group ``posterior``: the factor k_F of each draw, and the q behind the fit of its world.
 K_F: Final = "k_F"
 Q: Final = "q"
 FACTORS: Final = "factors"
-
-
-def converted_arms(data: xr.Dataset) -> NDArray[np.bool_]:
-    """Return of which arms necromass is made of amino sugars; none where the table has no such arms."""
-    if "source_necromass" not in data:
-        return np.zeros(data.sizes.get("arm", 0), dtype=bool)
-    return np.asarray(data["source_necromass"].values.astype(str) == words.FROM_AMINO_SUGARS)
-
-
-def necromass_cvs(data: xr.Dataset, q: float) -> Array:
-    """Return the CV of necromass of each arm that follows from those of its amino sugars; NaN where it has none."""
-    mean, cv = (data[name].transpose("arm", "amino_sugar").values for name in ("amino_mean", "amino_cv"))
-    share = conversion.muramic_share(mean[:, 0], mean[:, 1], q)
-    return conversion.necromass_cv(share, cv[:, 0], cv[:, 1], float(data.attrs["rho_amino_sugars"]))
 
 
 def with_factors(data: xr.Dataset, factors: Central, *, bias_correction: bool) -> xr.Dataset:

@@ -7,12 +7,13 @@ from made_amino import BOTH, amino_table
 
 import mcpbayes as mb
 from mcpbayes.analysis import estimate
-from mcpbayes.inference.conversion import converted_arms, factor_doubt, necromass_cvs, with_factors
+from mcpbayes.inference.conversion import factor_doubt, with_factors
 from mcpbayes.inference.engine import data_of_fits, typical_data
 from mcpbayes.inference.one_fit import fit_once
 from mcpbayes.inference.worlds import thinning, world_seed
 from mcpbayes.measurement.factor_draws import Central, central, draw_triples, strata
 from mcpbayes.specification.factors import NAMED
+from mcpbayes.tables.amino_arms import converted_arms, necromass_cvs
 
 SMALL = {"sampling.draws": 200, "sampling.worlds": 3, "sampling.engine": "collapsed"}
 #: Amino sugars of controls, a part of the treated arms in the other direction, so that q matters.
