@@ -38,6 +38,8 @@ _HOMES: Final = {
     "sentence": "mcpbayes.estimands.decision",
     "diagnose": "mcpbayes.evidence.diagnostics",
     "assumptions": "mcpbayes.evidence.assumptions",
+    "factor_sets": "mcpbayes.evidence.factor_sets",
+    "variance_shares": "mcpbayes.evidence.variance_shares",
     "leave_one_study_out": "mcpbayes.evidence.influence",
     "summarise": "mcpbayes.output.summary",
     "scenario_table": "mcpbayes.output.summary",

@@ -13,6 +13,10 @@ SCHEMA_VERSION: Final = 1
 
 NECROMASS: Final = "necromass"
 SOC: Final = "soc"
+GLUCOSAMINE: Final = "glucosamine"
+MURAMIC_ACID: Final = "muramic_acid"
+#: Where a table has both, necromass can be made of them.
+AMINO_SUGARS: Final = (GLUCOSAMINE, MURAMIC_ACID)
 
 #: Comparisons × draws up to which a result stores the effects of studies and comparisons; beyond, they are redrawn
 #: block by block wherever they are needed, with the same numbers. A million of them takes 70 MB over the groups
@@ -52,6 +56,8 @@ AVERAGE_OVER_KINDS: Final = "average over kinds"
 REPORTED: Final = "reported"
 DERIVED: Final = "derived"
 IMPUTED: Final = "imputed"
+#: Where the necromass of an arm came from, if it was not reported.
+FROM_AMINO_SUGARS: Final = "amino sugars"
 
 #: Variable of group ``data`` where the correlation over plots is estimated: what a unit of it adds to each covariance.
 PER_RHO: Final = "covariance_per_rho"

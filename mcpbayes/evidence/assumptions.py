@@ -20,6 +20,7 @@ from mcpbayes.estimands.layout import Array, node_major
 from mcpbayes.estimands.targets import POPULATION, targets
 from mcpbayes.estimands.tree import group, specification, with_groups
 from mcpbayes.estimands.walk import pools_of
+from mcpbayes.evidence.factor_sets import sets_compared
 from mcpbayes.inference.assumed import (
     imputed_correlations,
     imputed_dispersions,
@@ -28,12 +29,16 @@ from mcpbayes.inference.assumed import (
 )
 from mcpbayes.inference.collapsed import sample
 from mcpbayes.inference.completion import complete_posterior
+from mcpbayes.inference.conversion import with_factors
+from mcpbayes.measurement.factor_draws import central
 from mcpbayes.monte_carlo.summaries import frequencies, interval
 from mcpbayes.specification.structure import Specification
+from mcpbayes.tables.amino_arms import converted_arms
 
 #: Assumptions by name.
 CVS: Final = "imputed CVs"
 CORRELATION: Final = "correlation of pools among plots"
+FACTOR_SETS: Final = "conversion factors"
 
 #: Factors of the imputed CVs, and correlations, that are tried.
 FACTORS: Final = {"x 1/2": 0.5, "x 1": 1.0, "x 2": 2.0}
@@ -80,9 +85,10 @@ def assumptions(result: xr.DataTree) -> pd.DataFrame:
     -------
     DataFrame
         One row per assumption, value and target at the levels mean and new. ``imputed`` counts the cells (CVs: arms ×
-        pools; correlations: arms, or rows of contrast data) that the assumption stands for; ``mean, median, lower,
-        upper, prob_positive`` are of ``quantity``, ``log_delta_mcp``, or the effect of each outcome where there is no
-        ratio; ``scenario, label, probability`` are of the most probable class, all at the ``level`` of the row;
+        pools; correlations: arms, or rows of contrast data; conversion factors: arms) that the assumption stands for;
+        ``mean, median, lower, upper, prob_positive`` are of ``quantity``, ``log_delta_mcp``, or the effect of each
+        outcome where there is no ratio; ``scenario, label, probability`` are of the most probable class, all at the
+        ``level`` of the row;
         ``tau_study[...]``, ``tau_comparison[...]`` posterior means; ``pareto_k`` and ``passed`` say how the sampler
         fared. ``as_analysed`` marks the rows of the result itself. Empty where nothing was imputed.
 
@@ -90,7 +96,9 @@ def assumptions(result: xr.DataTree) -> pd.DataFrame:
     -----
     CVs × ½, 1, 2 of the arms without SD, with means (bias correction CV²/(2n)) and covariances made anew; ϱ = 0, 0.5,
     0.9 and the value used, of the arms without a reported one; the rest as it is. A correlation carried by its prior is
-    ``prior``; CVs are then tried at its middle. Where ϱ is estimated (``priors.rho_within.update``), it is so in every
+    ``prior``; CVs are then tried at its middle. Conversion factors: the sets with a name, and one's own, each at its
+    median, but for the one used, whose doubt the result carries; where several fits carry it, the other assumptions
+    are tried at its median. Where ϱ is estimated (``priors.rho_within.update``), it is so in every
     refit and has no rows of its own. Refits are by the collapsed engine with the seed of the result, whichever engine
     made that. A correlation that contradicts a reported covariance of a shared control is left out.
     """
@@ -113,7 +121,7 @@ def with_assumptions(result: xr.DataTree) -> xr.DataTree:
         ``name``.
     """
     data, spec = group(result, words.DATA), specification(result)
-    settings = list(_settings(data, spec))
+    settings = list(_settings(data, spec, int(result.attrs.get("worlds", 1)) > 1))
     if all(setting.data is None for setting in settings):
         return result
     asked, seed, own = _asked(result), int(result.attrs["seed"]), _of_result(result)
@@ -128,8 +136,9 @@ def _asked(result: xr.DataTree) -> xr.Dataset:
     return asked.isel(target=np.isin(asked["level"].values, POPULATION))
 
 
-def _settings(data: xr.Dataset, spec: Specification) -> Iterator[Setting]:
-    pooled = "rho_within_worlds" in data.attrs
+def _settings(data: xr.Dataset, spec: Specification, pooled: bool) -> Iterator[Setting]:
+    """Yield what is tried; where the result is pooled over worlds its own values are tried anew at their middle."""
+    of_correlation = "rho_within_worlds" in data.attrs
     if count := int(imputed_dispersions(data).sum()):
         for value, factor in FACTORS.items():
             if factor != 1:
@@ -138,14 +147,20 @@ def _settings(data: xr.Dataset, spec: Specification) -> Iterator[Setting]:
             else:
                 yield Setting(CVS, value, count, data if pooled else None)
     if (count := int(imputed_correlations(data).sum())) and words.PER_RHO not in data:
-        used = None if pooled else _used_correlation(data)
-        if pooled:
+        used = None if of_correlation else _used_correlation(data)
+        if of_correlation:
             yield Setting(CORRELATION, PRIOR, count, None)
         for rho in sorted({*CORRELATIONS, *([] if used is None else [used])}):
             try:
-                yield Setting(CORRELATION, f"{rho:g}", count, None if rho == used else with_correlation(data, rho))
+                own = rho == used and not pooled
+                yield Setting(CORRELATION, f"{rho:g}", count, None if own else with_correlation(data, rho))
             except SpecificationError:  # the reported covariance of a control excludes this value
                 continue
+    if count := int(converted_arms(data).sum()):
+        for name, factors in sets_compared(spec).items():
+            own = name == spec.data.factors.name
+            made = with_factors(data, central(factors), bias_correction=spec.data.bias_correction)
+            yield Setting(FACTOR_SETS, name, count, None if own else made)
 
 
 def _used_correlation(data: xr.Dataset) -> float | None:

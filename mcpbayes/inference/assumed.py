@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from mcpbayes.errors import SpecificationError
 from mcpbayes.measurement import effect_sizes
 from mcpbayes.tables import shared_variance as shared
-from mcpbayes.vocabulary import ARM_BASED, IMPUTED, PER_RHO
+from mcpbayes.tables.amino_arms import converted_arms, necromass_cvs
+from mcpbayes.vocabulary import ARM_BASED, IMPUTED, NECROMASS, PER_RHO
 
 Flags = NDArray[np.bool_]
 
@@ -47,6 +48,11 @@ def with_dispersion(data: xr.Dataset, factor: float, *, bias_correction: bool) -
     flags = imputed_dispersions(data)
     cv, n = (data[name].transpose("arm", "outcome").values for name in ("cv", "n"))
     cv = np.where(flags, factor * cv, cv)
+    if (here := converted_arms(data)).any():
+        # an arm may report one of its amino sugars' SDs only
+        scaled = data["amino_cv"] * (1 + (factor - 1) * (data["source_amino_sd"] == IMPUTED))
+        data = data.assign(amino_cv=scaled)
+        cv[here, list(data["outcome"].values).index(NECROMASS)] = necromass_cvs(data, float(data.attrs["q"]))[here]
     mean = data["mean"].transpose("arm", "outcome").values
     log_mean = effect_sizes.log_mean(mean, cv, n, bias_correction=bias_correction)
     before = data["log_mean"].transpose("arm", "outcome").values

@@ -12,7 +12,8 @@ from mcpbayes.inference.assumed import (
     with_correlation,
     with_unknown_correlation,
 )
-from mcpbayes.inference.doubts import Doubt, central_data, doubts, places, world_data
+from mcpbayes.inference.doubt import Doubt
+from mcpbayes.inference.doubts import central_data, doubts, places, world_data
 from mcpbayes.inference.one_fit import Report, fit_once
 from mcpbayes.inference.strata import strata
 from mcpbayes.inference.worlds import pool, refit

@@ -40,7 +40,8 @@ def comparison_table(result: xr.DataTree) -> pd.DataFrame:
         ``log_mean_necromass_control`` (ln g/kg), ``v_necromass_control`` (sampling variance of the log mean),
         ``cov_control`` (between the pools; ``cov_necromass_soc_control`` with more than two outcomes),
         ``n_necromass_control``, ``source_sd_necromass_control`` (reported, derived, imputed), and the same with
-        ``_treatment``. Contrast data: ``log_ratio_necromass``, ``v_necromass``, ``cov``, and of the shared control
+        ``_treatment``; where the table has amino sugars ``source_necromass_control`` (reported, amino
+        sugars). Contrast data: ``log_ratio_necromass``, ``v_necromass``, ``cov``, and of the shared control
         ``v_necromass_control``, ``cov_control``. Moderators last. A pool that was not reported is blank.
 
     Raises
@@ -89,6 +90,9 @@ def _arms(data: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
         yield from by_outcome(variable)
     for role in _ROLES:
         yield f"source_rho_{role}", data["source_rho"].values[at[role]]
+    if "source_necromass" in data:
+        for role in _ROLES:
+            yield f"source_necromass_{role}", data["source_necromass"].values[at[role]]
 
 
 def _contrasts(data: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:

@@ -27,10 +27,13 @@ SHARES: Final = "shares.csv"
 COMPARISONS: Final = "comparisons.csv"
 INFLUENCE: Final = "influence.csv"
 ASSUMPTIONS: Final = "assumptions.csv"
+FACTOR_SETS: Final = "factor_sets.csv"
+VARIANCE_SHARES: Final = "variance_shares.csv"
 
 #: Every file that a run can write beside its figures; with overwriting these are replaced or removed, no others.
 FILES: Final = (
     *(RESULT, SUMMARY, SCENARIOS, SHARES, COMPARISONS, ASSUMPTIONS, INFLUENCE),
+    *(FACTOR_SETS, VARIANCE_SHARES),
     *(SPECIFICATION, REPORT, MANIFEST),
 )
 
@@ -228,8 +231,13 @@ def _write_report(result: xr.DataTree, folder: Path, command: str, summary: "Dat
 
 
 def tables(result: xr.DataTree, summary: "DataFrame | None" = None) -> dict[str, "DataFrame"]:
-    """Return the tables of the output folder by file name; scenarios and shares exist for both pools only."""
+    """Return the tables of the output folder by file name.
+
+    Scenarios and shares exist for both pools only, factor sets and variance shares for necromass of amino sugars.
+    """
     from mcpbayes.evidence.assumptions import assumptions
+    from mcpbayes.evidence.factor_sets import factor_sets
+    from mcpbayes.evidence.variance_shares import variance_shares
     from mcpbayes.output.comparisons import comparison_table
     from mcpbayes.output.influence import influence_table
     from mcpbayes.output.summary import scenario_table, share_table, summarise
@@ -241,6 +249,8 @@ def tables(result: xr.DataTree, summary: "DataFrame | None" = None) -> dict[str,
         found |= {ASSUMPTIONS: assumptions(result)}
     if words.INFLUENCE in result.children:
         found |= {INFLUENCE: influence_table(result)}
+    of_factors = {FACTOR_SETS: factor_sets(result), VARIANCE_SHARES: variance_shares(result)}
+    found |= {name: table for name, table in of_factors.items() if not table.empty}
     return found | {COMPARISONS: comparison_table(result)}
 
 

@@ -21,7 +21,8 @@ def refusal(expected: str, value: object, key: str) -> SpecificationError:
 
 def suggestion(name: str, known: Collection[str]) -> str:
     """Return advice for a name that does not exist: the nearest known one, else all of them."""
-    nearest = get_close_matches(name, known, n=1, cutoff=0.6)
+    alike = [one for one in known if one.casefold() == name.casefold()]
+    nearest = alike or get_close_matches(name, known, n=1, cutoff=0.6)
     if nearest:
         return f"did you mean {nearest[0]!r}?"
     return f"there is {', '.join(map(repr, known))}" if known else "there is none"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mcpbayes.errors import SpecificationError
+from mcpbayes.specification.factors import OWN, OWN_KEYS
 from mcpbayes.specification.prior_rules import ALL_NUMBERS, NUMBERS
 
 Table = Mapping[str, Any]
@@ -17,7 +18,7 @@ _KEY = re.compile(rf"{_PART}(?:\.{_PART})*")
 def merge(base: Table, overlay: Table) -> dict[str, Any]:
     """Return `base` with `overlay` on top: tables merge key by key, arrays and scalars replace.
 
-    Where the overlay names another distribution, the numbers of the old one are dropped.
+    Where the overlay names another distribution or set of factors, the numbers of the old one are dropped.
     """
     merged = {key: value for key, value in base.items() if key not in _outdated(base, overlay)}
     for key, value in overlay.items():
@@ -80,7 +81,9 @@ def settings_table(settings: Sequence[str] | Mapping[str, object]) -> dict[str, 
 
 
 def _outdated(base: Table, overlay: Table) -> tuple[str, ...]:
-    """Return the names of the numbers that belong to a distribution which the overlay replaces."""
+    """Return the names of the numbers that belong to a distribution or set of factors which the overlay replaces."""
+    if base.get("set") == OWN and overlay.get("set", OWN) != OWN:
+        return OWN_KEYS
     old = base.get("distribution")
     if not isinstance(old, str) or overlay.get("distribution", old) == old:
         return ()

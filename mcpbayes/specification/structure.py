@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mcpbayes.specification.factors import NAMED, UNCERTAIN, FactorSet
+
 #: One number for all outcomes, or one per outcome.
 Number = float | Mapping[str, float]
 
@@ -41,16 +43,22 @@ class Defaults:
         Root-mean-square coefficient of variation among plots.
     rho_within : float
         Correlation of the pools over plots of one arm.
+    rho_amino_sugars : float
+        Correlation of glucosamine and muramic acid over plots of one arm.
     """
 
     n: float
     cv: Mapping[str, float]
     rho_within: float
+    rho_amino_sugars: float = 0.7
 
 
 @dataclass(frozen=True)
 class DataSection:
-    """How a table is read: ``[data]`` with ``[data.dispersion]`` and ``[data.effect_size]`` folded in."""
+    """How a table is read: ``[data]`` with ``[data.dispersion]`` and ``[data.effect_size]`` folded in.
+
+    ``necromass_from`` is ``auto``, ``reported`` or ``amino sugars``; ``factors`` make necromass of amino sugars.
+    """
 
     layout: str
     outcomes: tuple[str, ...]
@@ -61,6 +69,8 @@ class DataSection:
     sd_model: str = "reported"
     bias_correction: bool = True
     kinds: Mapping[str, str] = field(default_factory=dict)
+    necromass_from: str = "auto"
+    factors: FactorSet = NAMED[UNCERTAIN]
 
 
 @dataclass(frozen=True)

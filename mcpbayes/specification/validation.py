@@ -7,6 +7,7 @@ from typing import Any, Final
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
 from mcpbayes.specification import grammar
+from mcpbayes.specification.factors import check_set
 from mcpbayes.specification.fields import (
     Check,
     boolean,
@@ -131,7 +132,9 @@ def _data(entries: Mapping[str, Any], family: str) -> DataSection:
         "columns": texts,
         "units": texts,
         "kinds": texts,
+        "necromass_from": one_of("auto", "reported", "amino sugars"),
         "defaults": table,
+        "factors": check_set,
         "dispersion": table,
         "effect_size": table,
     }
@@ -158,8 +161,10 @@ def _defaults(entries: object, outcomes: tuple[str, ...], family: str) -> Defaul
         return dict.fromkeys(names, found) if isinstance(found, float) else found
 
     # a correlation of one would make the two pools of an arm a single measurement
-    checks: dict[str, Check] = {"n": number("[2, inf)"), "cv": cv, "rho_within": number("(-1, 1)")}
-    return Defaults(**read(entries, "data.defaults", checks, tuple(checks)))
+    correlation = number("(-1, 1)")
+    checks: dict[str, Check] = {"n": number("[2, inf)"), "cv": cv, "rho_within": correlation}
+    optional: dict[str, Check] = {"rho_amino_sugars": correlation}
+    return Defaults(**read(entries, "data.defaults", checks | optional, tuple(checks)))
 
 
 def _outcomes(value: object, key: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mcpbayes.specification.factors import written_set
 from mcpbayes.specification.structure import DataSection, Prior, Scheme, Specification
 
 
@@ -31,13 +32,16 @@ def _data(data: DataSection) -> dict[str, Any]:
         "layout": data.layout,
         "outcomes": list(data.outcomes),
         **sheet,
+        "necromass_from": data.necromass_from,
         "columns": dict(data.columns),
         "units": dict(data.units),
         "defaults": {
             "n": int(n) if n == int(n) else n,
             "cv": dict(data.defaults.cv),
             "rho_within": data.defaults.rho_within,
+            "rho_amino_sugars": data.defaults.rho_amino_sugars,
         },
+        "factors": written_set(data.factors),
         "dispersion": {"sd_model": data.sd_model},
         "effect_size": {"bias_correction": data.bias_correction},
         "kinds": dict(data.kinds),

@@ -9,9 +9,11 @@ import pandas as pd
 import xarray as xr
 
 from mcpbayes.errors import DataError, Problem
+from mcpbayes.measurement.factor_draws import central
 from mcpbayes.specification.formula import build_design
 from mcpbayes.specification.structure import DataSection, Specification
 from mcpbayes.tables import (
+    amino_checks,
     checks,
     contrast_checks,
     contrasts,
@@ -22,8 +24,9 @@ from mcpbayes.tables import (
     spreads,
     unit_checks,
 )
+from mcpbayes.tables.amino_sugars import converted, necromass_source, with_amino_sugars
 from mcpbayes.tables.below import stray_rows, without_notes
-from mcpbayes.tables.columns import CONTROL
+from mcpbayes.tables.columns import CONTROL, measured
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, comparisons
@@ -139,7 +142,7 @@ def _row_problems(opened: Opened, data: DataSection, known: Sequence[Problem]) -
     elif opened.complete:
         rows = comparisons(frame[~frame.index.isin(bad_rows(known))], names, data.layout, data.outcomes)[0]
         problems += contrast_checks.contrast_problems(rows, names, raw, data.outcomes, data.defaults.rho_within)
-    if data.layout != "contrast" and len(opened.factors) == len(data.outcomes):
+    if data.layout != "contrast" and all(stem in opened.factors for stem in measured(data.outcomes)):
         problems += unit_checks.implausible_units(opened, data)
     return problems
 
@@ -168,16 +171,19 @@ def _comparisons(
         silent += contrasts.control_columns(data.outcomes)
     else:
         identifying = data.outcomes
-        strict = list(dict.fromkeys(c for o in identifying for c in arm_columns("comparison", o, CONTROL).cells))
-        bad = bad_rows(known)
+        stems = measured(identifying)
+        strict = list(dict.fromkeys(c for stem in stems for c in arm_columns("comparison", stem, CONTROL).cells))
+    group = group_controls(rows, identifying)
+    problems += differing_controls(rows, group, names, opened.raw, strict, silent, known)
+    if data.layout != "contrast":
+        rows, new = _with_necromass(rows, group, data)
+        bad = bad_rows([*known, *new])
         sound = rows[~(rows.index.isin(bad) | rows[CONTROL_ROW].isin(bad))]
-        problems += checks.pools_in_both_arms(sound, names, data.outcomes)
+        problems += new + checks.pools_in_both_arms(sound, names, data.outcomes)
         fraction, _ = soil_traps.soil_fractions(opened.raw, opened.names)
         problems += notes.identical_soc(rows, names, data.outcomes, fraction)
-    group = group_controls(rows, identifying)
-    if identifying and len(opened.factors) == len(data.outcomes):
-        problems += unit_checks.necromass_above_soc(rows, group, names)
-    problems += differing_controls(rows, group, names, opened.raw, strict, silent, known)
+        if all(outcome in opened.factors for outcome in data.outcomes):
+            problems += unit_checks.necromass_above_soc(rows, group, names)
     return filled_from_group(rows, group, silent).assign(control_group=group), names, problems
 
 
@@ -189,6 +195,15 @@ def _structure(rows: pd.DataFrame, model: Specification) -> tuple[pd.Series, str
     problems += of_kinds + notes.spelling_variants(rows["treatment"], kind) + of_sites
     problems += notes.study_notes(rows["study"]) + notes.control_spellings(rows["study"], rows["control_id"])
     return kind, on_kind, on_site, problems + notes.example_rows(rows["study"])
+
+
+def _with_necromass(rows: pd.DataFrame, group: pd.Series, data: DataSection) -> tuple[pd.DataFrame, list[Problem]]:
+    """Return the rows with necromass made of amino sugars, where it is, and what is to be said of that."""
+    if not amino_checks.has_amino_sugars(rows, data.outcomes):
+        return rows, []
+    source = necromass_source(rows, group, data.necromass_from)
+    made = converted(rows, source, central(data.factors))
+    return made, amino_checks.amino_problems(rows, made, group, data)
 
 
 def _dataset(
@@ -216,6 +231,7 @@ def _dataset(
         new = contrast_checks.sharing_problems(rows, names, part)
     else:
         part = arm_dataset(rows, controls, data.outcomes, data.defaults, data.bias_correction)
+        part = with_amino_sugars(part, rows, controls, data)
         if data.layout == "plot":
             part["source_rho"] = part["source_rho"].where(part["source_rho"] != REPORTED, DERIVED)
         part.attrs |= {"imputed": json.dumps(imputed_counts(part)), "unit": opened.unit}

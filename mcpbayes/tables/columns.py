@@ -11,7 +11,7 @@ from typing import Final
 
 from mcpbayes.errors import SpecificationError
 from mcpbayes.tables.column import Column as Column
-from mcpbayes.vocabulary import NECROMASS, SOC
+from mcpbayes.vocabulary import AMINO_SUGARS, GLUCOSAMINE, MURAMIC_ACID, NECROMASS, SOC
 
 #: What a standard deviation may be given as; one of them per mean.
 DISPERSIONS: Final = ("sd", "se", "cv")
@@ -28,7 +28,12 @@ UNIT_OF_POOL: Final = "unit of the pool (g/kg)"
 #: First cell of the template's explaining sheet, by which the reader knows that it is not a table.
 GUIDE_TITLE: Final = "What the columns of the sheet table mean"
 
-_POOLS: Final = {NECROMASS: "microbial necromass C", SOC: "soil organic C"}
+_POOLS: Final = {
+    NECROMASS: "microbial necromass C",
+    SOC: "soil organic C",
+    GLUCOSAMINE: "glucosamine",
+    MURAMIC_ACID: "muramic acid",
+}
 _ARMS: Final = {CONTROL: "the control arm", TREATMENT: "the treated arm", "": "the arm"}
 #: Mean, SD, SE, CV and half-width and bounds of a 95 % interval (n = 4) in the control and the treated arm of the
 #: example rows, invented.
@@ -37,6 +42,10 @@ _EXAMPLES: Final = {
                 ("7.5", "9.3")),
     SOC: (("13.2", "14.9"), ("1.6", "1.9"), ("0.8", "0.95"), ("0.12", "0.13"), ("2.5", "3"), ("10.7", "11.9"),
           ("15.7", "17.9")),
+    GLUCOSAMINE: (("0.51", "0.62"), ("0.08", "0.1"), ("0.04", "0.05"), ("0.16", "0.16"), ("0.13", "0.16"),
+                  ("0.38", "0.46"), ("0.64", "0.78")),
+    MURAMIC_ACID: (("0.047", "0.056"), ("0.009", "0.01"), ("0.0045", "0.005"), ("0.19", "0.18"), ("0.014", "0.016"),
+                   ("0.033", "0.04"), ("0.061", "0.072")),
 }  # fmt: skip
 _ANY_EXAMPLE: Final = (("10", "11"), ("1", "1"), ("0.5", "0.5"), ("0.1", "0.09"), ("1.6", "1.6"), ("8.4", "9.4"),
                        ("11.6", "12.6"))  # fmt: skip
@@ -72,6 +81,19 @@ def columns(layout: str, outcomes: Sequence[str] = (NECROMASS, SOC)) -> tuple[Co
     raise SpecificationError(f"the layout {layout!r} is unknown; use comparison, arm, plot or contrast", "data.layout")
 
 
+def measured(outcomes: Sequence[str]) -> tuple[str, ...]:
+    """Return what arms may be measured for: the pools, and amino sugars where necromass is one of them."""
+    return (*outcomes, *(AMINO_SUGARS if NECROMASS in outcomes else ()))
+
+
+def instead_of(layout: str, name: str) -> tuple[str, ...]:
+    """Return the columns that make a required one dispensable: amino sugars for a mean of necromass."""
+    for role in ROLES if layout != "plot" else ():
+        if name == mean_column(layout, NECROMASS, role):
+            return tuple(mean_column(layout, amino_sugar, role) for amino_sugar in AMINO_SUGARS)
+    return ()
+
+
 def mean_column(layout: str, outcome: str, role: str) -> str:
     """Return the name of the column that holds the mean of a pool in a control or treated arm."""
     return outcome if layout in SINGLE_ARM else f"{outcome}_{role}"
@@ -84,6 +106,7 @@ def dispersion_column(layout: str, outcome: str, role: str, kind: str) -> str:
 
 def n_columns(layout: str, outcome: str, role: str) -> tuple[str, str]:
     """Return the names of the columns with the replicates: the pool's own, which goes first, and the arm's."""
+    outcome = NECROMASS if outcome in AMINO_SUGARS else outcome  # both are measured in the plots of the necromass
     return (f"{outcome}_n", "n") if layout in SINGLE_ARM else (f"{outcome}_n_{role}", f"n_{role}")
 
 
@@ -101,28 +124,28 @@ def pair_columns(outcomes: Sequence[str], first: str, second: str) -> tuple[str,
 
 
 def _comparison(outcomes: Sequence[str]) -> tuple[Column, ...]:
-    measured: list[Column] = []
-    for outcome in outcomes:
+    means: list[Column] = []
+    for outcome in measured(outcomes):
         for i, role in enumerate(ROLES):
-            measured += _mean("comparison", outcome, role, slice(i, i + 1))
+            means += _mean("comparison", outcome, role, slice(i, i + 1))
     counts = [_count(f"n_{role}", f"Replicate plots of {_ARMS[role]}.") for role in ROLES]
     own = [_own_count(f"{o}_n_{role}", o, _ARMS[role]) for o in outcomes for role in ROLES]
     head = (_STUDY, _CONTROL_ID, replace(_TREATMENT, required=True), _COMPARISON)
-    return tuple(_fill(column, 1) for column in (*head, *measured, *counts, *own, _CI_LEVEL, *_CIRCUMSTANCES))
+    return tuple(_fill(column, 1) for column in (*head, *means, *counts, *own, _CI_LEVEL, *_CIRCUMSTANCES))
 
 
 def _arm(outcomes: Sequence[str]) -> tuple[Column, ...]:
-    measured: list[Column] = []
-    for outcome in outcomes:
-        measured += _mean("arm", outcome, "", slice(0, 2))
+    means: list[Column] = []
+    for outcome in measured(outcomes):
+        means += _mean("arm", outcome, "", slice(0, 2))
     own = [_own_count(f"{o}_n", o, _ARMS[""]) for o in outcomes]
     count = _count("n", f"Replicate plots of {_ARMS['']}.")
     head = _head_of_arm("", "compost")
-    return tuple(_fill(column, 2) for column in (*head, *measured, count, *own, _CI_LEVEL, *_CIRCUMSTANCES))
+    return tuple(_fill(column, 2) for column in (*head, *means, count, *own, _CI_LEVEL, *_CIRCUMSTANCES))
 
 
 def _plot(outcomes: Sequence[str]) -> tuple[Column, ...]:
-    measured = [
+    values = [
         Column(o, f"Value of {_pool(o)} in the plot; empty where it was not measured.", examples=_plots(o),
                required=True, outcome=o, lower=0.0, strict=True, unit=UNIT_OF_POOL)
         for o in outcomes
@@ -136,7 +159,7 @@ def _plot(outcomes: Sequence[str]) -> tuple[Column, ...]:
     )
     rest = [column for column in _CIRCUMSTANCES if column.name != "rho_within"]
     head = _head_of_arm("", "", "compost", "compost")
-    return tuple(_fill(column, 4) for column in (*head, plot, block, *measured, *rest))
+    return tuple(_fill(column, 4) for column in (*head, plot, block, *values, *rest))
 
 
 def _plots(outcome: str) -> tuple[str, ...]:
@@ -173,13 +196,13 @@ def _head_of_arm(*treatments: str) -> tuple[Column, ...]:
 
 
 def _contrast(outcomes: Sequence[str]) -> tuple[Column, ...]:
-    measured: list[Column] = []
+    ratios: list[Column] = []
     controls: list[Column] = []
     for o in outcomes:
         yi, vi, v_control = contrast_columns(outcomes, o)
         cells = _EXAMPLE_CONTRASTS.get(o, ("0.1", "0.01"))
         several = len(outcomes) > 1
-        measured += [
+        ratios += [
             Column(yi, f"Log response ratio of {_pool(o)}, ln(treated/control).", examples=cells[:1], required=True,
                    blank=several, outcome=o),
             Column(vi, f"Sampling variance of {yi}.", examples=cells[1:], required=True, blank=several, outcome=o,
@@ -192,7 +215,7 @@ def _contrast(outcomes: Sequence[str]) -> tuple[Column, ...]:
     for first, second in combinations(outcomes, 2):
         cov, rho, cov_control = pair_columns(outcomes, first, second)
         between = f"the log ratios of {_pool(first)} and {_pool(second)}"
-        measured += [
+        ratios += [
             Column(rho, f"Sampling correlation of {between}.", examples=("0.5",), lower=-1.0, upper=1.0, strict=True),
             Column(cov, f"Sampling covariance of {between}; instead of {rho}.", examples=("0.0055",), shown=False),
         ]
@@ -204,7 +227,7 @@ def _contrast(outcomes: Sequence[str]) -> tuple[Column, ...]:
     )  # fmt: skip
     head = (_STUDY, replace(_COMPARISON, required=True, blank=False, shown=True), _TREATMENT, _CONTROL_ID)
     rest = [column for column in _CIRCUMSTANCES if column.name != "rho_within"]
-    return tuple(_fill(column, 1) for column in (*head, *measured, *controls, ratio, *rest))
+    return tuple(_fill(column, 1) for column in (*head, *ratios, *controls, ratio, *rest))
 
 
 def _mean(layout: str, outcome: str, role: str, rows: slice) -> list[Column]:
@@ -228,6 +251,9 @@ def _mean(layout: str, outcome: str, role: str, rows: slice) -> list[Column]:
     )
     hidden = (replace(se, shown=False), replace(cv, unit="fraction", shown=False), replace(ci, shown=False))
     bounds = (replace(bound, lower=None, strict=False, shown=False) for bound in (lower, upper))
+    if outcome in AMINO_SUGARS:
+        meaning = mean.meaning + " With the other amino sugar: instead of necromass."
+        return [replace(mean, meaning=meaning, shown=False), replace(sd, shown=False), *hidden[:2]]
     return [replace(mean, required=True), sd, *hidden, *bounds]
 
 

@@ -7,10 +7,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mcpbayes.errors import Problem
-from mcpbayes.tables.columns import CONTROL
+from mcpbayes.tables.columns import CONTROL, measured
 from mcpbayes.tables.layouts import arm_columns
 from mcpbayes.tables.naming import canonical_order, number_repeats
 from mcpbayes.tables.schema import bad_rows
+from mcpbayes.vocabulary import GLUCOSAMINE, MURAMIC_ACID, NECROMASS
 
 #: Where and when a control was sampled.
 PLACE = ("site", "latitude", "longitude", "depth_top", "depth_bottom", "date")
@@ -26,7 +27,8 @@ def group_controls(rows: pd.DataFrame, outcomes: Sequence[str]) -> pd.Series:
     rows : DataFrame
         One row per comparison, from `mcpbayes.tables.layouts.comparisons`.
     outcomes : sequence of str
-        Pools whose control cells identify a control; empty for contrasts, which share by ``control_id`` only.
+        Pools whose control cells, with those of amino sugars, identify a control; empty for contrasts, which share by
+        ``control_id`` only.
 
     Returns
     -------
@@ -34,10 +36,14 @@ def group_controls(rows: pd.DataFrame, outcomes: Sequence[str]) -> pd.Series:
         With ``control_id``: one group per study and id. Without: one group per study, place and identical control
         cells, where all pools are present; else the row has its own control.
     """
-    columns = [arm_columns("comparison", outcome, CONTROL) for outcome in outcomes]
-    cells = dict.fromkeys(cell for arm in columns for cell in arm.cells)
+    columns = {stem: arm_columns("comparison", stem, CONTROL) for stem in measured(outcomes)}
+    cells = dict.fromkeys(cell for arm in columns.values() for cell in arm.cells)
     named = rows["control_id"] != ""
-    alike = ~named & rows[[arm.mean for arm in columns]].notna().all(axis=1) & bool(outcomes)
+    there = {stem: rows[arm.mean].notna() for stem, arm in columns.items()}
+    if NECROMASS in outcomes:
+        there[NECROMASS] |= there[GLUCOSAMINE] & there[MURAMIC_ACID]
+    alike = ~named & pd.DataFrame({outcome: there[outcome] for outcome in outcomes}, rows.index).all(axis=1)
+    alike &= bool(outcomes)
     group = pd.Series(np.arange(len(rows)), rows.index)
     for which, keys in ((named, ["study", "control_id"]), (alike, ["study", *cells, *PLACE])):
         group[which] = rows[which].groupby(keys, dropna=False).ngroup() + (group.max() + 1)

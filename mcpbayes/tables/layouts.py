@@ -17,6 +17,7 @@ from mcpbayes.tables.columns import (
     columns,
     dispersion_column,
     mean_column,
+    measured,
     n_columns,
 )
 from mcpbayes.tables.moderators import moderator_columns
@@ -53,8 +54,9 @@ def arm_columns(layout: str, outcome: str, role: str) -> ArmColumns:
 
 
 def arms_of(layout: str, outcomes: Sequence[str]) -> list[ArmColumns]:
-    """Return the columns of every pool and arm that one row of a layout holds."""
-    return [arm_columns(layout, outcome, role) for outcome in outcomes for role in roles_of_row(layout)]
+    """Return the columns of every pool, amino sugar and arm that one row of a layout holds."""
+    stems = measured(outcomes)
+    return [arm_columns(layout, stem, role) for stem in stems for role in roles_of_row(layout)]
 
 
 def roles_of_row(layout: str) -> tuple[str, ...]:
@@ -141,17 +143,17 @@ def _paired(
     rows = pd.DataFrame(
         {name: joined[name] for name in [*_KEY, CONTROL_ROW, *_given(("treatment", "comparison"), joined)]}
     )
-    for outcome in outcomes:
-        source = arm_columns("arm", outcome, TREATMENT)
+    for stem in measured(outcomes):
+        source = arm_columns("arm", stem, TREATMENT)
         for role, suffix in ((CONTROL, " of control"), (TREATMENT, "")):
-            target = arm_columns("comparison", outcome, role)
+            target = arm_columns("comparison", stem, role)
             for old, new in zip(source.cells, target.cells, strict=True):
                 if old in frame:
                     rows[new], arm_names[new] = joined[old + suffix], names[old]
     if RHO in frame:
         rows[rho_column(CONTROL)], rows[rho_column(TREATMENT)] = joined[f"{RHO} of control"], joined[RHO]
-    measured = {cell for outcome in outcomes for cell in arm_columns("arm", outcome, TREATMENT).cells}
-    for name in frame.columns.difference([*rows, *measured, "role", RHO]):
+    of_arms = {cell for arm in arms_of("arm", outcomes) for cell in arm.cells}
+    for name in frame.columns.difference([*rows, *of_arms, "role", RHO]):
         own = joined[name]
         rows[name] = own.where(own.notna() & (own != ""), joined[f"{name} of control"])
     return rows, {**names, **arm_names}, problems

@@ -5,9 +5,9 @@ from typing import Final
 
 from mcpbayes.errors import Problem
 from mcpbayes.specification.structure import DataSection
-from mcpbayes.tables.columns import ROLES, Column, columns, mean_column
+from mcpbayes.tables.columns import ROLES, Column, columns, instead_of, mean_column, measured
 from mcpbayes.tables.guess import best_guess, nearest
-from mcpbayes.tables.recognising import MAY_BE_ABSENT
+from mcpbayes.tables.recognising import lacking_columns
 from mcpbayes.vocabulary import NECROMASS, SOC
 
 _OTHER: Final = {NECROMASS: SOC, SOC: NECROMASS}
@@ -46,14 +46,10 @@ def locate_columns(
             problems.append(_mapped_column_absent(canonical, name, available))
         if canonical not in known and canonical not in used:
             problems.append(_mapping_unused(canonical, name, known))
-    for canonical, column in known.items():
-        if canonical in data.columns:
-            continue
-        if canonical in available:
-            names[canonical] = canonical
-        elif column.required and canonical not in MAY_BE_ABSENT:
-            free = [name for name in available if name not in known and name not in data.columns.values()]
-            problems.append(_column_absent(column, free))
+    names |= {name: name for name in known if name in available and name not in data.columns}
+    free = [name for name in available if name not in known and name not in data.columns.values()]
+    lacking = lacking_columns({*names, *data.columns}, data.layout, data.outcomes)
+    problems += [_column_absent(known[name], free, data.layout) for name in lacking]
     return names, problems + _means_mapped_twice(names, data)
 
 
@@ -122,13 +118,15 @@ def _mapping_unused(canonical: str, name: str, known: Collection[str]) -> Proble
     )
 
 
-def _column_absent(column: Column, free: Sequence[str]) -> Problem:
+def _column_absent(column: Column, free: Sequence[str], layout: str) -> Problem:
     guess = best_guess(column.name, free)
     remedy = f"Give the table a column {column.name}, or map one of yours: --set data.columns.{column.name}=..."
     if guess:
         remedy = f"If it is your column {guess!r}: --set data.columns.{column.name}={_quoted(guess)}."
     elif column.outcome in _OTHER:
         remedy += f" Without that pool: --set 'data.outcomes=[\"{_OTHER[column.outcome]}\"]'."
+    if others := instead_of(layout, column.name):
+        remedy += f" Or give {' and '.join(others)}."
     return Problem(
         "column-absent",
         f"the table has no column {column.name}",
@@ -141,7 +139,7 @@ def _column_absent(column: Column, free: Sequence[str]) -> Problem:
 def _means_mapped_twice(names: Mapping[str, str], data: DataSection) -> list[Problem]:
     """Return an error for each column that is to be the mean of two arms or pools at once."""
     means: dict[str, list[str]] = {}
-    for outcome in data.outcomes:
+    for outcome in measured(data.outcomes):
         for role in ROLES:
             canonical = mean_column(data.layout, outcome, role)
             if canonical in names and canonical not in means.get(names[canonical], ()):

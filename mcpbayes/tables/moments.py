@@ -74,7 +74,7 @@ def arm_dataset(
     bias_correction : bool
         Whether CV²/(2n) is added to each log mean.
     """
-    reported = _reported(rows, controls, outcomes)
+    reported = reported_cells(rows, controls, outcomes)
     n, source_n = used_n(reported, defaults.n)
     cv, source_sd = used_cv(reported, n, np.array([defaults.cv[outcome] for outcome in outcomes]))
     rho = np.where(np.isnan(reported.rho), defaults.rho_within, reported.rho)
@@ -123,8 +123,8 @@ def _first(
     return np.where(missing, np.nan, value), np.where(missing, "", source).astype(object)
 
 
-def _reported(rows: pd.DataFrame, controls: Sequence[str], outcomes: Sequence[str]) -> Reported:
-    """Return the cells of the arms as arrays, controls first."""
+def reported_cells(rows: pd.DataFrame, controls: Sequence[str], outcomes: Sequence[str]) -> Reported:
+    """Return the cells of the arms as arrays, controls first; `outcomes` may be amino sugars, too."""
     by_control = rows.groupby("control", sort=False)
     parts: Mapping[str, pd.DataFrame] = {
         CONTROL: rows.drop_duplicates("control").set_index("control").loc[list(controls)],

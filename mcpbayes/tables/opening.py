@@ -10,13 +10,13 @@ from mcpbayes.errors import Problem, SpecificationError
 from mcpbayes.measurement.units import CONCENTRATION, STOCK, canonical_unit
 from mcpbayes.specification.formula import parse
 from mcpbayes.specification.structure import DataSection, Specification
-from mcpbayes.tables.columns import UNIT_OF_POOL, Column, columns
+from mcpbayes.tables.columns import UNIT_OF_POOL, Column, columns, measured
 from mcpbayes.tables.locating import locate_columns, unused_columns
 from mcpbayes.tables.moderators import read_moderators
 from mcpbayes.tables.reading import unread_cells
-from mcpbayes.tables.recognising import required_columns
+from mcpbayes.tables.recognising import lacking_columns
 from mcpbayes.tables.schema import bad_rows, read_cells
-from mcpbayes.vocabulary import NECROMASS, SOC
+from mcpbayes.vocabulary import AMINO_SUGARS, NECROMASS, SOC
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Opened:
     names : mapping of str to str
         Canonical name → the user's.
     factors : mapping of outcome to float
-        What turned each pool into `unit`; a pool in an unknown unit is absent.
+        What turned each pool and amino sugar into `unit`; what is in an unknown unit is absent. Amino sugars are in the
+        unit of necromass unless they have their own.
     unit : str
         ``g/kg``, or ``Mg/ha`` where the pools are stocks.
     complete : bool
@@ -73,7 +74,7 @@ def open_table(raw: pd.DataFrame, model: Specification) -> tuple[Opened, list[Pr
     if raw.empty:
         problems.append(Problem("empty-table", "the table has no rows", remedy="Add one row per comparison."))
     frame = _without_bad_cells(_in_one_unit(frame, known, factors), names, problems).join(extra)
-    complete = all(name in names for name in required_columns(data.layout, data.outcomes))
+    complete = not lacking_columns(names, data.layout, data.outcomes)
     return Opened(raw, frame, names, factors, unit, complete), problems
 
 
@@ -103,18 +104,21 @@ def _factors(data: DataSection) -> tuple[dict[str, float], str, list[Problem]]:
     factors: dict[str, float] = {}
     found: dict[str, str] = {}
     problems = []
-    for outcome in data.outcomes:
+    for stem in measured(data.outcomes):
+        if stem in AMINO_SUGARS and stem not in data.units:
+            factors |= {stem: factors[NECROMASS]} if NECROMASS in factors else {}
+            continue
         try:
-            factors[outcome], found[outcome] = canonical_unit(data.units.get(outcome, CONCENTRATION))
+            factors[stem], found[stem] = canonical_unit(data.units.get(stem, CONCENTRATION))
         except SpecificationError as unknown:
-            problems.append(Problem("unknown-unit", str(unknown), value=data.units[outcome]))
+            problems.append(Problem("unknown-unit", str(unknown), value=data.units[stem]))
     if len(set(found.values())) > 1:
         problems.append(_stock_and_concentration(found, data))
-        factors = {outcome: factor for outcome, factor in factors.items() if found[outcome] == CONCENTRATION}
+        factors = {stem: factor for stem, factor in factors.items() if found.get(stem) == CONCENTRATION}
     problems += [
         Problem("unit-unused", f"data.units.{stem} is of no analysed pool", "warning", value=unit)
         for stem, unit in data.units.items()
-        if stem not in (*data.outcomes, NECROMASS, SOC)  # of these two one may be left out
+        if stem not in (*data.outcomes, NECROMASS, SOC, *AMINO_SUGARS)  # one of the two pools may be left out
     ]
     return factors, next(iter(found.values()), CONCENTRATION), problems
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from mcpbayes.errors import Problem
 from mcpbayes.specification.structure import DataSection
-from mcpbayes.tables.columns import SINGLE_ARM, columns
+from mcpbayes.tables.columns import SINGLE_ARM, columns, instead_of
 from mcpbayes.vocabulary import NECROMASS, SOC
 
 #: A table about one treatment need not name it.
@@ -28,6 +28,15 @@ def required_columns(layout: str, outcomes: Sequence[str]) -> tuple[str, ...]:
     return tuple(c.name for c in columns(layout, outcomes) if c.required and c.name not in MAY_BE_ABSENT)
 
 
+def lacking_columns(present: Collection[str], layout: str, outcomes: Sequence[str]) -> list[str]:
+    """Return the required columns that are not there, nor others that may stand for them."""
+    return [
+        name
+        for name in required_columns(layout, outcomes)
+        if name not in present and not ((other := instead_of(layout, name)) and all(one in present for one in other))
+    ]
+
+
 def other_layout(available: Collection[str], data: DataSection) -> Problem | None:
     """Return an error where a table looks like one of another layout than the specification's, else None.
 
@@ -42,7 +51,7 @@ def other_layout(available: Collection[str], data: DataSection) -> Problem | Non
     present |= {name.casefold() for name in available}
 
     def lacking(layout: str, outcomes: Sequence[str]) -> int:
-        return sum(name not in present for name in required_columns(layout, outcomes))
+        return len(lacking_columns(present, layout, outcomes))
 
     alone = [("contrast", (outcome,)) for outcome in data.outcomes[:1] if len(data.outcomes) > 1]
     likely = "plot" if present & _ONLY["plot"] and not present & _ONLY["arm"] else "arm"

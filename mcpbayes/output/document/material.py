@@ -137,6 +137,10 @@ def imputed(data: xr.Dataset) -> list[Row]:
         called = outcome_words(outcome)
         rows.append(_origins(f"standard deviation of {called}", one["source_sd"], one["cv"], "CV"))
         rows.append(_origins(f"replicates n of {called}", one["source_n"], one["n"], "n ="))
+    for amino_sugar in data["amino_sugar"].values.astype(str) if "amino_sugar" in data.sizes else ():
+        one = data.sel(amino_sugar=amino_sugar)
+        called = f"standard deviation of {amino_sugar.replace('_', ' ')}"
+        rows.append(_origins(called, one["source_amino_sd"], one["amino_cv"], "CV"))
     if "source_rho" in data and data.sizes["outcome"] > 1:
         rows.append(
             _origins("correlation of the pools over plots of an arm", data["source_rho"], data["rho_within"], "ϱ =")

@@ -10,6 +10,7 @@ from mcpbayes import vocabulary as words
 from mcpbayes.estimands.tree import specification
 from mcpbayes.evidence import assumptions as evidence
 from mcpbayes.output.document import numbers
+from mcpbayes.output.document.conversion import factor_sentences, factor_words
 from mcpbayes.output.document.estimates import shown_name, unobserved_words
 from mcpbayes.output.document.material import Row, heading, outcome_words
 from mcpbayes.specification.structure import Specification
@@ -23,7 +24,9 @@ _WHOSE: Final = {words.MEAN: "the typical comparison", words.NEW: "a comparison 
 _TITLES: Final = {
     evidence.CVS: "Assumed coefficients of variation",
     evidence.CORRELATION: "Assumed correlation of the pools among plots",
+    evidence.FACTOR_SETS: "Conversion factors of amino sugars",
 }
+_HEADS: Final = {evidence.CVS: "CVs", evidence.CORRELATION: "Correlation", evidence.FACTOR_SETS: "Factors"}
 
 #: Targets that the banner has columns for.
 _IN_BANNER: Final = 4
@@ -35,11 +38,11 @@ def sensitivity(result: xr.DataTree, data: xr.Dataset) -> list[Row]:
     Returns
     -------
     list of dict
-        ``title``, ``key`` (the assumption), ``imputed`` (in words), ``sentences``, ``outcomes``; ``settings``, one per
-        value: ``words``, ``used``, ``studies``, ``comparisons`` (τ of each pool), ``passed``; ``targets``:
-        ``name``, ``unobserved`` (a clause where a pool was never observed; sentences and ``banner`` leave these out)
-        and ``rows``, one per value: ``words``, ``used``, ``value``, ``interval``, ``up``, ``label``, ``probability``;
-        ``banner``, a table of the whole in few columns: ``heads`` and ``rows``.
+        ``title``, ``head`` (short), ``key`` (the assumption), ``imputed`` (in words), ``sentences``, ``outcomes``;
+        ``settings``, one per value: ``words``, ``used``, ``studies``, ``comparisons`` (τ of each pool), ``passed``;
+        ``targets``: ``name``, ``unobserved`` (a clause where a pool was never observed; sentences and ``banner`` leave
+        these out) and ``rows``, one per value: ``words``, ``used``, ``value``, ``interval``, ``up``, ``label``,
+        ``probability``; ``banner``, a table of the whole in few columns: ``heads`` and ``rows``.
     """
     if words.ASSUMPTIONS not in result.children:
         return []
@@ -52,10 +55,16 @@ def sensitivity(result: xr.DataTree, data: xr.Dataset) -> list[Row]:
     ]
     unobserved = {name: unobserved_words(name, data) for name in table["name"].unique()}
     table = table.assign(called=called, unobserved=table["name"].map(unobserved))
-    return [_entry(part, str(key), outcomes, spec, data) for key, part in table.groupby("assumption", sort=False)]
+    more = {evidence.FACTOR_SETS: factor_sentences(result)} if evidence.FACTOR_SETS in set(table["assumption"]) else {}
+    return [
+        _entry(part, str(key), outcomes, spec, data, more.get(str(key), []))
+        for key, part in table.groupby("assumption", sort=False)
+    ]
 
 
-def _entry(levels: pd.DataFrame, key: str, outcomes: list[str], spec: Specification, data: xr.Dataset) -> Row:
+def _entry(
+    levels: pd.DataFrame, key: str, outcomes: list[str], spec: Specification, data: xr.Dataset, more: list[str]
+) -> Row:
     """Return one entry; numbers are of the headline's level, mean, but for one sentence."""
     part = levels[levels["level"] == words.MEAN]
     observed = levels[levels["unobserved"] == ""]
@@ -65,12 +74,14 @@ def _entry(levels: pd.DataFrame, key: str, outcomes: list[str], spec: Specificat
     return {
         "key": key,
         "title": _TITLES[key],
+        "head": _HEADS[key],
         "imputed": _imputed_words(key, int(part["imputed"].iloc[0]), data),
         "sentences": [
             _tau_sentence(settings[settings["value"] != evidence.PRIOR], key, outcomes),
             _move_sentence(typical[typical["value"] != evidence.PRIOR], key),
             *(_class_sentence(observed[observed["level"] == level], what) for level, what in _WHOSE.items()),
             _carried_sentence(key, carried),
+            *more,
         ],
         "outcomes": [heading(outcome_words(outcome)) for outcome in outcomes],
         "settings": [_setting_row(row, key, outcomes, spec) for _, row in settings.iterrows()],
@@ -123,6 +134,8 @@ def _imputed_words(key: str, count: int, data: xr.Dataset) -> str:
 def _setting_words(value: str, key: str, spec: Specification | None = None) -> str:
     if value == evidence.PRIOR:
         return "ϱ from its prior"
+    if key == evidence.FACTOR_SETS:
+        return factor_words(value)
     if key != evidence.CVS:
         return f"ϱ = {value}"
     if spec is None:
@@ -196,7 +209,7 @@ def _class_sentence(part: pd.DataFrame, what: str) -> str:
 
 def _carried_sentence(key: str, values: list[float]) -> str:
     """Say what carries the prior of the correlation, or at which correlation CVs were tried."""
-    if not values:
+    if not values or key == evidence.FACTOR_SETS:
         return ""
     if key == evidence.CVS:
         return f"The result carries the prior of ϱ; these fits are at its middle, ϱ = {values[len(values) // 2]:.2f}."
