@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from mcpbayes.errors import Problem
+from mcpbayes.errors import Problem, Severity
 from mcpbayes.tables.columns import ROLES, mean_column
 from mcpbayes.tables.schema import numbers
 from mcpbayes.vocabulary import SOC
@@ -83,20 +83,21 @@ def fungal_zeros(raw: pd.DataFrame) -> list[Problem]:
         if own & _NO_MEANS or not ("fnc" in own or ("fungal" in own and own & {"necromass", "residue", "residues"})):
             continue
         values, _ = numbers(raw[name])
-        cut = "fungal necromass is zero: a negative value that was cut off?"
-        problems += _problem("fungal-necromass-negative", "fungal necromass is negative", raw.loc[values < 0, name])
-        problems += _problem("fungal-necromass-zero", cut, raw.loc[values == 0, name])
+        below, cut = raw.loc[values < 0, name], raw.loc[values == 0, name]
+        doubt = "fungal necromass is zero: a negative value that was cut off?"
+        problems += _problem("fungal-necromass-negative", "fungal necromass is negative", "warning", below)
+        problems += _problem("fungal-necromass-zero", doubt, "warning", cut)
     return problems
 
 
-def _problem(check: str, message: str, cells: pd.Series) -> list[Problem]:
-    """Return a warning for cells of fungal necromass, if there are any."""
+def _problem(check: str, message: str, severity: Severity, cells: pd.Series) -> list[Problem]:
+    """Return a problem for cells of fungal necromass, if there are any."""
     if cells.empty:
         return []
     whole = f"{message}; more glucosamine of bacteria was taken off than was measured"
     remedy = "Check both amino sugars; a total necromass from a part that was cut off is too large."
     rows = tuple(int(str(row)) for row in cells.index)
-    return [Problem(check, whole, "warning", rows=rows, column=str(cells.name), remedy=remedy)]
+    return [Problem(check, whole, severity, rows=rows, column=str(cells.name), remedy=remedy)]
 
 
 def which_carbon(raw: pd.DataFrame, names: Mapping[str, str], layout: str) -> list[Problem]:
