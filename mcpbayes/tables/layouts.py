@@ -52,11 +52,6 @@ def arm_columns(layout: str, outcome: str, role: str) -> ArmColumns:
     return ArmColumns(mean_column(layout, outcome, role), sd, se, cv, *n_columns(layout, outcome, role))
 
 
-def arms_of(layout: str, outcomes: Sequence[str]) -> list[ArmColumns]:
-    """Return the columns of every pool and arm that one row of a layout holds."""
-    return [arm_columns(layout, outcome, role) for outcome in outcomes for role in roles_of_row(layout)]
-
-
 def roles_of_row(layout: str) -> tuple[str, ...]:
     """Return the roles under which one row of a layout holds an arm; of a single arm the columns have no role."""
     return (TREATMENT,) if layout in SINGLE_ARM else ROLES
