@@ -40,7 +40,8 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
     -------
     xarray.DataTree
         Groups ``data``, ``posterior`` (dims chain, draw, ...), ``sample_stats``, ``log_likelihood``,
-        ``observed_data``. Effects are on the log scale, baselines in ln(g/kg). Attr ``engine`` says which one it was.
+        ``observed_data``. Effects are on the log scale, baselines in ln(g/kg), of stocks in ln(Mg/ha).
+        Attr ``engine`` says which one it was.
         Of large tables (`vocabulary.STORED_AT_MOST`) effects of single studies and comparisons and ``log_likelihood``
         are not stored. With a prior ``rho_within`` the result is pooled over worlds, see `worlds.pool`, or, with its
         ``update``, ``posterior`` has one more parameter, ``rho_within``, and ``data`` shows its covariances at the

@@ -21,6 +21,7 @@ from mcpbayes.tables import (
     notes,
     plots,
     soil_traps,
+    spread_notes,
     spreads,
     unit_checks,
 )
@@ -114,7 +115,7 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
     if not opened.complete:
         return None, _placed(problems, raw)
     opened, arm_of_plot, new = _arms(opened, model.data)
-    problems += plots.at_plots(new, arm_of_plot)
+    problems += new
     rows, names, new = _comparisons(opened, model, plots.at_arms(problems, arm_of_plot))
     problems += plots.at_plots(new, arm_of_plot)
     if _has_errors(problems):
@@ -235,7 +236,7 @@ def _dataset(
         if data.layout == "plot":
             part["source_rho"] = part["source_rho"].where(part["source_rho"] != REPORTED, DERIVED)
         part.attrs |= {"imputed": json.dumps(imputed_counts(part)), "unit": opened.unit}
-        new = notes.dispersion_notes(opened.frame, data)
+        new = spread_notes.dispersion_notes(opened, data)
     attrs = {
         "family": model.family,
         "layout": data.layout,

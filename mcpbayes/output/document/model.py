@@ -112,7 +112,13 @@ def priors(data: xr.Dataset, spec: Specification) -> list[Row]:
         )
 
     if is_arm_based(data):
-        add("control baselines", "", "baseline of a control, ln(g/kg)", "baseline", spec.priors["baseline"])
+        add(
+            "control baselines",
+            "",
+            f"baseline of a control, ln({data.attrs.get('unit', 'g/kg')})",
+            "baseline",
+            spec.priors["baseline"],
+        )
     for coefficient in data["coefficient"].values.astype(str):
         prior = prior_of_coefficient(spec, coefficient)
         key = next(key for key, value in spec.priors.items() if value is prior)
