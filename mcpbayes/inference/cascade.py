@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from mcpbayes.inference.coordinates import System
-from mcpbayes.inference.importance import Chains, efficiency, metropolis, normalised, pareto_k
+from mcpbayes.monte_carlo.importance import Chains, efficiency, metropolis, normalised, pareto_k
 from mcpbayes.inference.mixtures import Mixture, defended, draw, joined, learn, log_density, moments, single, spread_out
 from mcpbayes.inference.mode import LogDensity, Mode, find_modes
 from mcpbayes.inference.small_matrices import Array

@@ -18,7 +18,7 @@ from mcpbayes.inference.collapsed import judged_draws, judged_parameters, labell
 from mcpbayes.inference.coordinates import Coordinates, coordinates, covariances, parameters
 from mcpbayes.inference.gathering import Gathered, gather
 from mcpbayes.inference.hierarchy import Covariances, levels_of
-from mcpbayes.inference.importance import Chains
+from mcpbayes.monte_carlo.importance import Chains
 from mcpbayes.inference.plan import chunks
 from mcpbayes.inference.root import CoefficientPrior, coefficient_prior, log_marginal, marginal_of
 from mcpbayes.inference.small_matrices import Array

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mcpbayes.inference.importance import efficiency, normalised
+from mcpbayes.monte_carlo.importance import efficiency, normalised
 from mcpbayes.inference.mode import LogDensity
 from mcpbayes.inference.small_matrices import Array
 
