@@ -21,6 +21,8 @@ PURPOSES: Final = {
     "proposals": 8,  # proposals of the collapsed engine, and its chains
     "influence": 9,  # chains without one study, and proposals where those of all studies do not suffice, block = study
     "worlds": 10,  # one seed per world of a result that is pooled over worlds
+    "doubts": 11,  # which value of one doubt goes with which of another in a world, block = place of the doubt
+    "cvs": 13,  # draws of the model of CVs, always with seed 0: they belong to the table
 }
 
 

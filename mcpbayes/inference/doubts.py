@@ -1,12 +1,14 @@
 """What the field data do not inform, each doubt in equally probable values, and the data of the worlds they make."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 import xarray as xr
 
 from mcpbayes.inference.assumed import imputed_correlations, note_worlds, with_correlation
+from mcpbayes.inference.dispersions import WORLDS as WORLDS_OF_CVS
+from mcpbayes.inference.dispersions import dispersion_doubt, has_draws
+from mcpbayes.inference.doubt import Doubt
 from mcpbayes.inference.strata import strata
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Specification
@@ -14,38 +16,6 @@ from mcpbayes.streams import generator
 
 #: Worlds of a result where the specification leaves their number to us.
 WORLDS: Final = 8
-
-
-def _as_fitted(tree: xr.DataTree, place: int, seed: int) -> xr.DataTree:
-    return tree
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """One thing that the data do not inform.
-
-    Parameters
-    ----------
-    name : str
-        What differs between worlds, for example ``rho_within``.
-    values : tuple of float
-        What it is in each world: equally probable.
-    apply : callable
-        (data, place in `values`) → the data of that world. It replaces what was assumed, and leaves the rest.
-    central : callable
-        data → the data with its most typical value, from which the same worlds are made again.
-    says : callable
-        data → what is assumed of how much, in words that can start a note.
-    finish : callable
-        (fitted world, place, seed) → the same with what the fit need not know.
-    """
-
-    name: str
-    values: tuple[float, ...]
-    apply: Callable[[xr.Dataset, int], xr.Dataset]
-    central: Callable[[xr.Dataset], xr.Dataset]
-    says: Callable[[xr.Dataset], str]
-    finish: Callable[[xr.DataTree, int, int], xr.DataTree] = _as_fitted
 
 
 def doubts(arms: xr.Dataset, model: Specification) -> list[Doubt]:
@@ -62,9 +32,16 @@ def doubts(arms: xr.Dataset, model: Specification) -> list[Doubt]:
     SpecificationError
         A value contradicts what rows of one control report.
     """
-    count = model.sampling.worlds or WORLDS
-    found = [correlation_doubt(arms, model, count)]
+    count = number_of_worlds(arms, model)
+    found = [dispersion_doubt(arms, model, count), correlation_doubt(arms, model, count)]
     return [doubt for doubt in found if doubt is not None]
+
+
+def number_of_worlds(arms: xr.Dataset, model: Specification) -> int:
+    """Return how many worlds carry all doubts: as many as asked for, or as `engine.fit` found to suffice."""
+    automatic = WORLDS_OF_CVS if has_draws(arms) else WORLDS
+    wanted = model.sampling.worlds or int(arms.attrs.get("worlds", automatic))
+    return min(wanted, arms.sizes.get("cv_world", wanted))
 
 
 def correlation_doubt(arms: xr.Dataset, model: Specification, worlds: int) -> Doubt | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, polygamma, psi, wrightomega
+from scipy.special import gammaln, psi, wrightomega, zeta
 
 Array = NDArray[np.float64]
 
@@ -28,8 +28,9 @@ _SHARES: Final = np.linspace(0.0, 1.0, 49)
 
 
 def error_moments(nu: Array) -> tuple[Array, Array]:
-    """Return mean and variance of ln s − ln σ: ½(ψ(ν/2) − ln(ν/2)) and ¼ψ′(ν/2)."""
-    return 0.5 * (psi(nu / 2) - np.log(nu / 2)), np.asarray(0.25 * polygamma(1, nu / 2))
+    """Return mean and variance of ln s − ln σ: ½(ψ(ν/2) − ln(ν/2)) and ¼ψ′(ν/2), ψ′ the Hurwitz zeta function of 2."""
+    variance = zeta(2, nu / 2)  # type: ignore[no-untyped-call]
+    return 0.5 * (psi(nu / 2) - np.log(nu / 2)), np.asarray(0.25 * variance)
 
 
 def around_mode(m: Array, sd: Array, nu: Array, squares: Array) -> tuple[Array, Array]:
@@ -45,9 +46,7 @@ def around_mode(m: Array, sd: Array, nu: Array, squares: Array) -> tuple[Array, 
     return m - nu * variance + 0.5 * w, sd / np.sqrt(1.0 + w)
 
 
-def lattice(
-    m: Array, sd: Array, nu: Array, squares: Array, offset: Array | float = 0.0
-) -> tuple[Array, Array, Array]:
+def lattice(m: Array, sd: Array, nu: Array, squares: Array, offset: Array | float = 0.0) -> tuple[Array, Array, Array]:
     """Return points x (..., point), ln of N(x; m, sd²) exp(−νx − ½ q e^(−2x)) there, and the step between them (...).
 
     Parameters
@@ -73,7 +72,9 @@ def _table(nu: float) -> Array:
     omega = np.sqrt(noise * share / (1.0 - share))
     unit = np.sqrt(noise / (1.0 - share))
     log_s = bias + unit * _PLACES
-    _, values, step = lattice(np.zeros_like(log_s), np.broadcast_to(omega, log_s.shape), np.asarray(nu), nu * np.exp(2 * log_s))
+    _, values, step = lattice(
+        np.zeros_like(log_s), np.broadcast_to(omega, log_s.shape), np.asarray(nu), nu * np.exp(2 * log_s)
+    )
     top = values.max(axis=-1)
     inner = np.log(np.exp(values - top[..., None]).sum(axis=-1) * step) + top + nu * log_s + constant + np.log(unit)
     alone = bias + np.sqrt(noise) * _PLACES

@@ -118,7 +118,8 @@ def _explored(data: Measured, priors: Priors, rng: np.random.Generator) -> tuple
         return np.zeros((_PROPOSALS, 0)), np.zeros(_PROPOSALS)
 
     def density(z: Array) -> Array:
-        return log_marginal(data, priors.parameters(z)) - 0.5 * np.sum(z**2, axis=1) - 0.5 * z.shape[1] * _LOG_2PI
+        prior = -0.5 * np.sum(z**2, axis=1) - 0.5 * z.shape[1] * _LOG_2PI
+        return np.asarray(log_marginal(data, priors.parameters(z)) + prior)
 
     centre, covariance = _around_mode(density, _start(data, priors))
     for size in _ADAPTING:
@@ -150,7 +151,8 @@ def _around_mode(density: Callable[[Array], Array], start: Array) -> tuple[Array
         values = -density(np.concatenate([z[None], z + both]))
         return float(values[0]), (values[1 : d + 1] - values[d + 1 :]) / (2 * step)
 
-    mode = minimize(lower, start, jac=True, method="BFGS", options={"gtol": 0.05, "maxiter": 50}).x
+    options = {"gtol": 0.05, "maxiter": 50}
+    mode = minimize(lower, start, jac=True, method="BFGS", options=options).x  # type: ignore[no-untyped-call]
     first, second = np.triu_indices(d)
     wide = 0.1 * np.eye(d)
     corners = [density(mode + a * wide[first] + b * wide[second]) for a in (1, -1) for b in (1, -1)]

@@ -15,6 +15,7 @@ from mcpbayes.tables import checks, contrast_checks, contrasts, notes
 from mcpbayes.tables.below import stray_rows, without_notes
 from mcpbayes.tables.columns import CONTROL
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
+from mcpbayes.tables.cvs import with_cvs
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, comparisons
 from mcpbayes.tables.levels import kind_level, kinds_of, site_level
@@ -183,8 +184,9 @@ def _dataset(
         new = contrast_checks.sharing_problems(rows, names, part)
     else:
         part = arm_dataset(rows, controls, data.outcomes, data.defaults, data.bias_correction)
+        part, new = with_cvs(part, rows, controls, model)
         part.attrs["imputed"] = json.dumps(imputed_counts(part))
-        new = notes.dispersion_notes(opened.frame, data)
+        new += notes.dispersion_notes(opened.frame, data)
     attrs = {
         "family": model.family,
         "layout": data.layout,
