@@ -38,8 +38,9 @@ CORRELATION: Final = "correlation of pools among plots"
 #: Factors of the imputed CVs, and correlations, that are tried.
 FACTORS: Final = {"x 1/2": 0.5, "x 1": 1.0, "x 2": 2.0}
 CORRELATIONS: Final = (0.0, 0.5, 0.9)
-#: What stands for the value of a correlation that is carried by its prior.
+#: What stands for the value of a correlation that is carried by its prior, and for CVs that are carried by their model.
 PRIOR: Final = "prior"
+MODEL: Final = "model"
 
 _TAUS: Final = ("tau_study", "tau_comparison")
 _SETTING: Final = ("assumption", "value", "as_analysed", "imputed", "level", "name", "quantity")
@@ -90,9 +91,10 @@ def assumptions(result: xr.DataTree) -> pd.DataFrame:
     -----
     CVs × ½, 1, 2 of the arms without SD, with means (bias correction CV²/(2n)) and covariances made anew; ϱ = 0, 0.5,
     0.9 and the value used, of the arms without a reported one; the rest as it is. A correlation carried by its prior is
-    ``prior``; CVs are then tried at its middle. Where ϱ is estimated (``priors.rho_within.update``), it is so in every
-    refit and has no rows of its own. Refits are by the collapsed engine with the seed of the result, whichever engine
-    made that. A correlation that contradicts a reported covariance of a shared control is left out.
+    ``prior``; CVs are then tried at its middle. CVs carried by draws of their model are ``model``; ×½, 1, 2 are then
+    multiples of the root-mean-square CVs, all else at these. Where ϱ is estimated (``priors.rho_within.update``), it is
+    so in every refit and has no rows of its own. Refits are by the collapsed engine with the seed of the result,
+    whichever engine made that. A correlation that contradicts a reported covariance of a shared control is left out.
     """
     spec = specification(result)
     found = result if words.ASSUMPTIONS in result.children else with_assumptions(result)
@@ -113,7 +115,7 @@ def with_assumptions(result: xr.DataTree) -> xr.DataTree:
         ``name``.
     """
     data, spec = group(result, words.DATA), specification(result)
-    settings = list(_settings(data, spec))
+    settings = list(_settings(data, spec, carried="cv_draw" in data and int(result.attrs.get("worlds", 1)) > 1))
     if all(setting.data is None for setting in settings):
         return result
     asked, seed, own = _asked(result), int(result.attrs["seed"]), _of_result(result)
@@ -128,15 +130,18 @@ def _asked(result: xr.DataTree) -> xr.Dataset:
     return asked.isel(target=np.isin(asked["level"].values, POPULATION))
 
 
-def _settings(data: xr.Dataset, spec: Specification) -> Iterator[Setting]:
+def _settings(data: xr.Dataset, spec: Specification, *, carried: bool) -> Iterator[Setting]:
+    """Yield all settings; `carried`: several fits carry the CVs, so that the result itself is none of the multiples."""
     pooled = "rho_within_worlds" in data.attrs
     if count := int(imputed_dispersions(data).sum()):
+        if carried:
+            yield Setting(CVS, MODEL, count, None)
         for value, factor in FACTORS.items():
             if factor != 1:
                 made = with_dispersion(data, factor, bias_correction=spec.data.bias_correction)
                 yield Setting(CVS, value, count, made)
             else:
-                yield Setting(CVS, value, count, data if pooled else None)
+                yield Setting(CVS, value, count, data if pooled or carried else None)
     if (count := int(imputed_correlations(data).sum())) and words.PER_RHO not in data:
         used = None if pooled else _used_correlation(data)
         if pooled:

@@ -128,6 +128,7 @@ def explore(
     *,
     chains: int = 4,
     draws: int = 1000,
+    proposals: int = PROPOSALS,
 ) -> Proposals:
     """Return proposals and chains of the first attempt that passes, or of the best one.
 
@@ -142,13 +143,15 @@ def explore(
     rng : numpy.random.Generator
     chains, draws : int
         Chains, and draws kept per chain.
+    proposals : int
+        Of which the chains are made, at least.
 
     Notes
     -----
     The proposal is frozen before the final proposals are drawn, and these alone decide. That later attempts are made
     only where earlier ones failed is a mild selection, so the number of the attempt is reported.
     """
-    size = max(PROPOSALS, _THINNING * chains * draws)
+    size = max(proposals, _THINNING * chains * draws)
     modes: dict[System, list[Mode]] = {}
     best: Proposals | None = None
     for number, attempt in enumerate(attempts(d), start=1):

@@ -58,7 +58,7 @@ def with_cvs(
         return with_cv(arms, np.where(np.isnan(cv), np.nan, pooled), bias_correction=model.data.bias_correction), []
     outcomes = arms["outcome"].values.astype(str)[some].tolist()
     present, rng = ~np.isnan(cv[:, some]), generator(0, "cvs")
-    fit = fit_cvs(sample[:, some], n[:, some], study, present, _priors(model, outcomes), rng)
+    fit = fit_cvs(sample[:, some], n[:, some], study, present, cv_priors(model, outcomes), rng)
     made, draws = cv.copy(), np.repeat(cv[None], len(fit.cv), axis=0)
     made[:, some], draws[..., some] = fit.rms, fit.cv
     arms = with_cv(arms, made, bias_correction=model.data.bias_correction)
@@ -86,7 +86,7 @@ def _studies(rows: pd.DataFrame, controls: Sequence[str]) -> NDArray[np.intp]:
     return np.unique(np.concatenate([of_control, rows["study"]]).astype(str), return_inverse=True)[1]
 
 
-def _priors(model: Specification, outcomes: Sequence[str]) -> Priors:
+def cv_priors(model: Specification, outcomes: Sequence[str]) -> Priors:
     """Return the priors of the pools that are modelled as the sampler takes them."""
     cv, tau, omega = (model.priors[name] for name in ("cv", "tau_cv", "omega_cv"))
     key = {True: "value", False: "sd"}

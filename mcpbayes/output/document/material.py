@@ -135,7 +135,10 @@ def imputed(data: xr.Dataset) -> list[Row]:
     for outcome in data["outcome"].values.astype(str):
         one = data.sel(outcome=outcome)
         called = outcome_words(outcome)
-        rows.append(_origins(f"standard deviation of {called}", one["source_sd"], one["cv"], "CV"))
+        origins = _origins(f"standard deviation of {called}", one["source_sd"], one["cv"], "CV")
+        if outcome in json.loads(data.attrs.get("cv_model", '{"typical": {}}'))["typical"] and origins["used"]:
+            origins["used"] = f"{origins['used']}, from the model of CVs"
+        rows.append(origins)
         rows.append(_origins(f"replicates n of {called}", one["source_n"], one["n"], "n ="))
     if "source_rho" in data and data.sizes["outcome"] > 1:
         rows.append(
