@@ -117,7 +117,7 @@ class Fitter:
     counts: Counter[str] = field(default_factory=Counter)
 
     def fit(self, tree: Hierarchy, key: int, guide: Proposals | None = None, least: float = 0.3) -> Proposals:
-        """Return proposals and chains; `key` numbers the fits of a table, `least` is the ESS/N that a guide must give."""
+        """Return proposals and chains; `key` numbers the fits of a table, `least` is the ESS/N asked of a guide."""
         rng, size = np.random.default_rng([SEED, self.number, key]), {"chains": CHAINS, "draws": DRAWS}
         coords = coordinates(self.model, LEVELS)
         density = log_posterior(tree, self.model, ["intercept"], coords)

@@ -13,9 +13,9 @@ from mcpbayes.errors import StageError
 from mcpbayes.evidence import left_out
 from mcpbayes.inference import refits
 from mcpbayes.inference.coordinates import covariances
-from mcpbayes.monte_carlo.importance import pareto_k
 from mcpbayes.inference.root import coefficient_prior, log_marginal
 from mcpbayes.inference.tree import build_hierarchy, select_studies
+from mcpbayes.monte_carlo.importance import pareto_k
 from mcpbayes.monte_carlo.summaries import ess_mean
 from mcpbayes.specification.loading import from_toml
 
