@@ -92,7 +92,7 @@ def thinning(arms: xr.Dataset, model: Specification, worlds: int) -> int:
         Fewer than `FEWEST` draws per chain would be left of a world.
     """
     section, comparisons = model.sampling, arms.sizes["comparison"]
-    every = max(1, worlds // POOLED)
+    every = max(1, min(worlds // POOLED, section.draws // FEWEST))
     most = words.STORED_AT_MOST // (comparisons * worlds * section.chains)
     if section.draws // every > most:
         every = -(-section.draws // max(most, 1))

@@ -38,7 +38,8 @@ def planted():
 
 
 def fitted(table, *settings, moderators=None, at=None, seed=1):
-    model = mb.load_model("arm-based", settings=list(settings), moderators=moderators)
+    given = ["data.dispersion.sd_model=reported", *settings]
+    model = mb.load_model("arm-based", settings=given, moderators=moderators)
     return mb.classify(mb.delta_mcp(mb.fit(mb.prepare(table, model), model, seed=seed), at=at))
 
 
