@@ -16,6 +16,9 @@ from mcpbayes.inference.root import log_restricted
 from mcpbayes.inference.small_matrices import covariance
 from mcpbayes.inference.tree import Hierarchy, build_hierarchy
 
+#: SDs as they are, and log means without correction: what published log ratios hold.
+PLAIN = ("data.effect_size.bias_correction=false", "data.dispersion.sd_model=reported")
+
 #: Heterogeneity and mean of SOC for which the layouts are compared: usual, none at all, small, large.
 TAU_STUDY = np.array([0.2, 0.0, 0.1, 1.0])
 TAU_COMPARISON = np.array([0.1, 0.0, 0.3, 2.0])
@@ -66,7 +69,7 @@ def arms(published, tmp_path) -> Hierarchy:
     spread = {"soc_control_sd": published["sd2i"], "soc_treatment_sd": published["sd1i"]}
     size = {"n_control": published["n2i"], "n_treatment": published["n1i"]}
     table = pd.DataFrame(names(published) | means | spread | size)
-    settings = {"data.effect_size.bias_correction": False, "data.outcomes": ["soc"]}
+    settings = [*PLAIN, "data.outcomes=['soc']"]
     alone = read(table, tmp_path, mb.load_model("arm-based", settings=settings))
     # `prepare` refuses a pool that nobody measured, the hierarchy knows it.
     gap = ((0, 0), (1, 0))
@@ -128,7 +131,7 @@ def test_both_layouts_have_one_likelihood(contrasts, arms):
 def test_both_layouts_have_one_likelihood_with_two_pools(tmp_path):
     """Simulated arms with unequal n, shared controls and gaps, written down as contrasts with ``cov_control``."""
     simulated, _ = mb.simulate(studies=8, seed=5, missing_necromass=0.2)
-    model = mb.load_model("arm-based", settings=["data.effect_size.bias_correction=false", "levels.site=off"])
+    model = mb.load_model("arm-based", settings=[*PLAIN, "levels.site=off"])
     data = mb.prepare(simulated, model)
     tree = build_hierarchy(data)
     table = as_contrasts(data)

@@ -39,7 +39,8 @@ def with_factors(data: xr.Dataset, factors: Central, *, bias_correction: bool) -
     -------
     xarray.Dataset
         ``mean``, ``cv``, ``log_mean`` and ``sampling_covariance`` of these arms are new; attrs ``k_F`` and ``q`` say
-        with what. Necromass as reported stays.
+        with what. Necromass as reported stays, and so do CVs that are pooled or come from a model: they are those of
+        necromass at the factors' medians.
     """
     here = converted_arms(data)
     pool = data["outcome"].values.tolist().index(words.NECROMASS)
@@ -47,7 +48,8 @@ def with_factors(data: xr.Dataset, factors: Central, *, bias_correction: bool) -
     n = data["n"].transpose("arm", "outcome").values
     glucosamine, muramic_acid = data["amino_mean"].transpose("amino_sugar", "arm").values[:, here]
     changed["mean"][here, pool] = conversion.necromass(glucosamine, muramic_acid, factors.k_f, factors.q)
-    changed["cv"][here, pool] = necromass_cvs(data, factors.q)[here]
+    if "cv_sample" not in data:
+        changed["cv"][here, pool] = necromass_cvs(data, factors.q)[here]
     mean, cv = changed["mean"][here], changed["cv"][here]
     made = effect_sizes.log_mean(mean, cv, n[here], bias_correction=bias_correction)
     changed["log_mean"][here, pool] = made[:, pool]

@@ -29,6 +29,7 @@ from mcpbayes.tables.amino_sugars import converted, necromass_source, with_amino
 from mcpbayes.tables.below import stray_rows, without_notes
 from mcpbayes.tables.columns import CONTROL, measured
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
+from mcpbayes.tables.cvs import with_cvs
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, comparisons
 from mcpbayes.tables.levels import kind_level, kinds_of, site_level, site_names
@@ -235,8 +236,9 @@ def _dataset(
         part = with_amino_sugars(part, rows, controls, data)
         if data.layout == "plot":
             part["source_rho"] = part["source_rho"].where(part["source_rho"] != REPORTED, DERIVED)
+        part, new = with_cvs(part, rows, controls, model)
         part.attrs |= {"imputed": json.dumps(imputed_counts(part)), "unit": opened.unit}
-        new = spread_notes.dispersion_notes(opened, data)
+        new += spread_notes.dispersion_notes(opened, data)
     attrs = {
         "family": model.family,
         "layout": data.layout,

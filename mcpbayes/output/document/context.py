@@ -15,6 +15,7 @@ from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.unobserved import unobserved_at, unobserved_reason
 from mcpbayes.evidence.diagnostics import Diagnostics, diagnose
 from mcpbayes.output.document import checks, estimates, influence, material, model, numbers, sensitivity
+from mcpbayes.output.document.dispersion import dispersion
 from mcpbayes.output.document.material import Row
 from mcpbayes.output.manifest import versions
 from mcpbayes.output.summary import share_table, summarise
@@ -153,6 +154,7 @@ def _about_model(result: xr.DataTree, data: xr.Dataset, spec: Specification) -> 
         "moderators": model.moderators(data),
         "level_listing": numbers.listing([_BETWEEN[level] for level in model.levels(data)]),
         "specification": result.attrs["specification"],
+        "dispersion": dispersion(result, data),
     }
 
 

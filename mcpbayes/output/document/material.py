@@ -136,7 +136,10 @@ def imputed(data: xr.Dataset) -> list[Row]:
     for outcome in data["outcome"].values.astype(str):
         one = data.sel(outcome=outcome)
         called = outcome_words(outcome)
-        rows.append(_origins(f"standard deviation of {called}", one["source_sd"], one["cv"], "CV"))
+        origins = _origins(f"standard deviation of {called}", one["source_sd"], one["cv"], "CV")
+        if outcome in json.loads(data.attrs.get("cv_model", '{"typical": {}}'))["typical"] and origins["used"]:
+            origins["used"] = f"{origins['used']}, from the model of CVs"
+        rows.append(origins)
         rows.append(_origins(f"replicates n of {called}", one["source_n"], one["n"], "n ="))
     for amino_sugar in data["amino_sugar"].values.astype(str) if "amino_sugar" in data.sizes else ():
         one = data.sel(amino_sugar=amino_sugar)

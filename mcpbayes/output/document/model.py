@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -88,6 +89,14 @@ def levels(data: xr.Dataset) -> list[str]:
     ]
 
 
+#: Priors of the model of CVs, in words.
+_OF_CVS: Final = {
+    "cv": "typical CV of the plots of an arm",
+    "tau_cv": "τ of ln CV between studies",
+    "omega_cv": "ω of ln CV between arms of a study",
+}
+
+
 def priors(data: xr.Dataset, spec: Specification) -> list[Row]:
     """List the priors that were used, with their reasons.
 
@@ -137,10 +146,22 @@ def priors(data: xr.Dataset, spec: Specification) -> list[Row]:
                 key,
                 spec.priors[key],
             )
+    for key, parameter in _OF_CVS.items() if "cv_draw" in data else ():
+        add("ln CV of the arms", parameter, parameter, key, _without_others(spec.priors[key], data))
     if WITHIN in spec.priors and imputed_correlations(data).any():
         parameter = "correlation ϱ of the pools over plots of one arm, where not reported"
         add("correlation ϱ of the pools over plots", "", parameter, WITHIN, spec.priors[WITHIN])
     return rows
+
+
+def _without_others(prior: Prior, data: xr.Dataset) -> Prior:
+    """Return a prior without the numbers of pools that are not analysed."""
+    pools = data["outcome"].values.astype(str).tolist()
+    kept = {
+        name: {pool: value[pool] for pool in pools} if isinstance(value, Mapping) else value
+        for name, value in prior.parameters.items()
+    }
+    return replace(prior, parameters=kept)
 
 
 def prior_phrases(rows: Sequence[Row]) -> list[str]:
