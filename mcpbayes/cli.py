@@ -51,6 +51,7 @@ class Layout(StrEnum):
 
     comparison = "comparison"
     arm = "arm"
+    plot = "plot"
     contrast = "contrast"
 
 
@@ -134,7 +135,9 @@ def template(
 
 
 def _model_of(layout: Layout) -> str:
-    return {"comparison": "", "arm": " --set data.layout=arm", "contrast": " --model contrast-based"}[layout.value]
+    if layout is Layout.contrast:
+        return " --model contrast-based"
+    return "" if layout is Layout.comparison else f" --set data.layout={layout.value}"
 
 
 @app.command()

@@ -180,14 +180,10 @@ def _outcomes(value: object, key: str) -> tuple[str, ...]:
 
 def _check_layout(layout: str, outcomes: tuple[str, ...], family: str) -> None:
     key = "data.layout"
-    if layout == "plot":
-        raise SpecificationError(
-            "'plot' is not available in this version; bring plots to one row per arm: mean, SD and n", key
-        )
     if family == words.CONTRAST_BASED and layout != "contrast":
         raise refusal("'contrast', the layout of the contrast-based family", layout, key)
     if family == words.ARM_BASED and layout == "contrast":
-        raise refusal("'comparison' or 'arm', the layouts of the arm-based family", layout, key)
+        raise refusal("'comparison', 'arm' or 'plot', the layouts of the arm-based family", layout, key)
     if family == words.ARM_BASED and not set(outcomes) <= {words.NECROMASS, words.SOC}:
         raise refusal(
             f"{words.NECROMASS!r}, {words.SOC!r} or both, in any order, for the arm-based family",

@@ -10,9 +10,9 @@ from mcpbayes.errors import Problem
 from mcpbayes.measurement.amino_sugars import fungal_necromass
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.amino_sugars import SOURCE, has_both
-from mcpbayes.tables.checks import PURE_CARBON, RATIO_BOUNDS
 from mcpbayes.tables.columns import CONTROL, ROLES
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns
+from mcpbayes.tables.unit_checks import PURE_CARBON, RATIO_BOUNDS
 from mcpbayes.vocabulary import AMINO_SUGARS, FROM_AMINO_SUGARS, GLUCOSAMINE, MURAMIC_ACID, NECROMASS, REPORTED, SOC
 
 #: Muramic acid/glucosamine outside these bounds is in no soil, a thousandth or thousandfold of it is: 1,607 soils of a

@@ -12,7 +12,17 @@ from mcpbayes.errors import DataError, Problem
 from mcpbayes.measurement.factor_draws import central
 from mcpbayes.specification.formula import build_design
 from mcpbayes.specification.structure import DataSection, Specification
-from mcpbayes.tables import amino_checks, checks, contrast_checks, contrasts, notes
+from mcpbayes.tables import (
+    amino_checks,
+    checks,
+    contrast_checks,
+    contrasts,
+    intervals,
+    notes,
+    plots,
+    spreads,
+    unit_checks,
+)
 from mcpbayes.tables.amino_sugars import converted, necromass_source, with_amino_sugars
 from mcpbayes.tables.below import stray_rows, without_notes
 from mcpbayes.tables.columns import CONTROL, measured
@@ -26,6 +36,7 @@ from mcpbayes.tables.opening import Opened, open_table
 from mcpbayes.tables.reading import as_table, read_file
 from mcpbayes.tables.recognising import other_layout
 from mcpbayes.tables.schema import bad_rows
+from mcpbayes.vocabulary import DERIVED, REPORTED
 
 
 def prepare(table: pd.DataFrame | str | Path, model: Specification) -> xr.Dataset:
@@ -41,10 +52,11 @@ def prepare(table: pd.DataFrame | str | Path, model: Specification) -> xr.Datase
     Returns
     -------
     Dataset
-        Arm-based: ``log_mean(arm, outcome)`` in ln(g/kg), ``sampling_covariance(arm, outcome, outcome_bis)``, where
-        SDs and n come from, who belongs to whom, ``design(comparison, coefficient)``. Contrast-based:
-        ``log_ratio(comparison, outcome)`` with its covariance. Warnings and notes: ``attrs["problems"]``, JSON. The
-        order of rows and columns in the file leaves no trace but in ``source_row``.
+        Arm-based: ``log_mean(arm, outcome)`` in ln(g/kg), or ln(Mg/ha) where ``attrs["unit"]`` says so,
+        ``sampling_covariance(arm, outcome, outcome_bis)``, where SDs and n come from, who belongs to whom,
+        ``design(comparison, coefficient)``. Contrast-based: ``log_ratio(comparison, outcome)`` with its covariance.
+        Warnings and notes: ``attrs["problems"]``, JSON. The order of rows and columns in the file leaves no trace but
+        in ``source_row``.
 
     Raises
     ------
@@ -99,12 +111,14 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
     problems += _row_problems(opened, model.data, problems)
     if not opened.complete:
         return None, _placed(problems, raw)
-    rows, names, new = _comparisons(opened, model, problems)
-    problems += new
+    opened, arm_of_plot, new = _arms(opened, model.data)
+    problems += plots.at_plots(new, arm_of_plot)
+    rows, names, new = _comparisons(opened, model, plots.at_arms(problems, arm_of_plot))
+    problems += plots.at_plots(new, arm_of_plot)
     if _has_errors(problems):
         return None, _placed(problems, raw)
     data, new = _dataset(opened, model, rows, names)
-    problems = _placed([*problems, *new], raw)
+    problems = _placed([*problems, *plots.at_plots(new, arm_of_plot)], raw)
     if _has_errors(problems):
         return None, problems
     return data.assign_attrs(problems=json.dumps([p.as_dict() for p in problems], ensure_ascii=False)), problems
@@ -117,15 +131,23 @@ def _row_problems(opened: Opened, data: DataSection, known: Sequence[Problem]) -
     if not _has_errors(problem for problem in known if not problem.rows):
         # rows may look alike because their bad cells were emptied, or because a column is absent
         slips = sorted({problem.column for problem in known if problem.rows and problem.column})
-        problems += checks.duplicated_rows(frame.join(raw[slips].add_prefix(checks.TYPED)), names)
+        apart = plots.PLOT if data.layout == "plot" else "comparison"
+        problems += checks.duplicated_rows(frame.join(raw[slips].add_prefix(checks.TYPED)), names, apart)
     if data.layout != "contrast":
-        problems += checks.contradicting_dispersions(frame, names, raw, data)
+        problems += spreads.contradicting_dispersions(opened, data) + intervals.interval_problems(opened, data)
     elif opened.complete:
         rows = comparisons(frame[~frame.index.isin(bad_rows(known))], names, data.layout, data.outcomes)[0]
         problems += contrast_checks.contrast_problems(rows, names, raw, data.outcomes, data.defaults.rho_within)
     if data.layout != "contrast" and all(stem in opened.factors for stem in measured(data.outcomes)):
-        problems += checks.implausible_units(frame, names, raw, data, opened.factors)
+        problems += unit_checks.implausible_units(opened, data)
     return problems
+
+
+def _arms(opened: Opened, data: DataSection) -> tuple[Opened, dict[int, int], list[Problem]]:
+    """Return the table with plots made arms and intervals made SEs, and the row of each plot's arm."""
+    if data.layout == "plot":
+        return plots.arms_of_plots(opened, data)
+    return (opened if data.layout == "contrast" else intervals.with_standard_errors(opened, data)), {}, []
 
 
 def _comparisons(
@@ -197,8 +219,10 @@ def _dataset(
         new = contrast_checks.sharing_problems(rows, names, part)
     else:
         part = arm_dataset(rows, controls, data.outcomes, data.defaults, data.bias_correction)
+        if data.layout == "plot":
+            part["source_rho"] = part["source_rho"].where(part["source_rho"] != REPORTED, DERIVED)
         part = with_amino_sugars(part, rows, controls, data)
-        part.attrs["imputed"] = json.dumps(imputed_counts(part))
+        part.attrs |= {"imputed": json.dumps(imputed_counts(part)), "unit": opened.unit}
         new = notes.dispersion_notes(opened.frame, data)
     attrs = {
         "family": model.family,

@@ -5,17 +5,21 @@ they are moderators when the formula names them, and ignored otherwise.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
-from typing import Final, Literal
+from typing import Final
 
 from mcpbayes.errors import SpecificationError
+from mcpbayes.tables.column import Column as Column
 from mcpbayes.vocabulary import AMINO_SUGARS, GLUCOSAMINE, MURAMIC_ACID, NECROMASS, SOC
-
-Kind = Literal["id", "text", "number", "choice"]
 
 #: What a standard deviation may be given as; one of them per mean.
 DISPERSIONS: Final = ("sd", "se", "cv")
+#: A confidence interval of the mean: its half-width, or its bounds; it becomes an SE when it is read.
+INTERVALS: Final = ("ci", "ci_lower", "ci_upper")
+CI_LEVEL: Final = "ci_level"
+#: Layouts of which one row holds one arm, or one plot of it.
+SINGLE_ARM: Final = ("arm", "plot")
 CONTROL: Final = "control"
 TREATMENT: Final = "treatment"
 ROLES: Final = (CONTROL, TREATMENT)
@@ -31,63 +35,24 @@ _POOLS: Final = {
     MURAMIC_ACID: "muramic acid",
 }
 _ARMS: Final = {CONTROL: "the control arm", TREATMENT: "the treated arm", "": "the arm"}
-#: Mean, SD, SE and CV in the control and the treated arm of the example rows, invented.
+#: Mean, SD, SE, CV and half-width and bounds of a 95 % interval (n = 4) in the control and the treated arm of the
+#: example rows, invented.
 _EXAMPLES: Final = {
-    NECROMASS: (("6.1", "7.4"), ("0.9", "1.2"), ("0.45", "0.6"), ("0.15", "0.16")),
-    SOC: (("13.2", "14.9"), ("1.6", "1.9"), ("0.8", "0.95"), ("0.12", "0.13")),
-    GLUCOSAMINE: (("0.51", "0.62"), ("0.08", "0.1"), ("0.04", "0.05"), ("0.16", "0.16")),
-    MURAMIC_ACID: (("0.047", "0.056"), ("0.009", "0.01"), ("0.0045", "0.005"), ("0.19", "0.18")),
-}
-_ANY_EXAMPLE: Final = (("10", "11"), ("1", "1"), ("0.5", "0.5"), ("0.1", "0.09"))
+    NECROMASS: (("6.1", "7.4"), ("0.9", "1.2"), ("0.45", "0.6"), ("0.15", "0.16"), ("1.4", "1.9"), ("4.7", "5.5"),
+                ("7.5", "9.3")),
+    SOC: (("13.2", "14.9"), ("1.6", "1.9"), ("0.8", "0.95"), ("0.12", "0.13"), ("2.5", "3"), ("10.7", "11.9"),
+          ("15.7", "17.9")),
+    GLUCOSAMINE: (("0.51", "0.62"), ("0.08", "0.1"), ("0.04", "0.05"), ("0.16", "0.16"), ("0.13", "0.16"),
+                  ("0.38", "0.46"), ("0.64", "0.78")),
+    MURAMIC_ACID: (("0.047", "0.056"), ("0.009", "0.01"), ("0.0045", "0.005"), ("0.19", "0.18"), ("0.014", "0.016"),
+                   ("0.033", "0.04"), ("0.061", "0.072")),
+}  # fmt: skip
+_ANY_EXAMPLE: Final = (("10", "11"), ("1", "1"), ("0.5", "0.5"), ("0.1", "0.09"), ("1.6", "1.6"), ("8.4", "9.4"),
+                       ("11.6", "12.6"))  # fmt: skip
+#: Two control plots and two treated ones of the example rows, invented.
+_EXAMPLE_PLOTS: Final = {NECROMASS: ("5.8", "6.4", "7.0", "7.8"), SOC: ("12.9", "13.5", "14.1", "15.7")}
 #: Log ratio and sampling variance of the example row, invented.
 _EXAMPLE_CONTRASTS: Final = {NECROMASS: ("0.19", "0.015"), SOC: ("0.12", "0.008")}
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table.
-
-    Parameters
-    ----------
-    name : str
-        Canonical name; ``[data.columns]`` maps it to the user's.
-    meaning : str
-        What stands in it, as a sentence for the template's reader.
-    kind : {"id", "text", "number", "choice"}
-        An id is a name that a spreadsheet may have turned into a number (``25.0`` is ``25``).
-    examples : tuple of str
-        One cell per example row of the template.
-    required : bool
-        Whether the column must exist.
-    blank : bool
-        Whether cells may be empty.
-    unit : str
-        Unit, or `UNIT_OF_POOL`; empty where there is none.
-    outcome : str or None
-        The pool a number belongs to.
-    lower, upper : float or None
-        Bounds of a number.
-    strict : bool
-        Whether the bounds themselves are excluded.
-    choices : tuple of str
-        The words of a choice.
-    shown : bool
-        Whether the template's table has the column; the others stand only in its explaining sheet.
-    """
-
-    name: str
-    meaning: str
-    kind: Kind = "number"
-    examples: tuple[str, ...] = ()
-    required: bool = False
-    blank: bool = True
-    unit: str = ""
-    outcome: str | None = None
-    lower: float | None = None
-    upper: float | None = None
-    strict: bool = False
-    choices: tuple[str, ...] = ()
-    shown: bool = True
 
 
 def columns(layout: str, outcomes: Sequence[str] = (NECROMASS, SOC)) -> tuple[Column, ...]:
@@ -96,23 +61,24 @@ def columns(layout: str, outcomes: Sequence[str] = (NECROMASS, SOC)) -> tuple[Co
     Parameters
     ----------
     layout : str
-        ``comparison``, ``arm`` or ``contrast``.
+        ``comparison``, ``arm``, ``plot`` or ``contrast``.
     outcomes : sequence of str
         Pools, in the order of the outcome dimension.
 
     Raises
     ------
     SpecificationError
-        If the layout is unknown or of a later version.
+        If the layout is unknown.
     """
     if layout == "comparison":
         return _comparison(outcomes)
     if layout == "arm":
         return _arm(outcomes)
+    if layout == "plot":
+        return _plot(outcomes)
     if layout == "contrast":
         return _contrast(outcomes)
-    later = "comes in a later version" if layout == "plot" else "is unknown"
-    raise SpecificationError(f"the layout {layout!r} {later}; use comparison, arm or contrast", "data.layout")
+    raise SpecificationError(f"the layout {layout!r} is unknown; use comparison, arm, plot or contrast", "data.layout")
 
 
 def measured(outcomes: Sequence[str]) -> tuple[str, ...]:
@@ -121,8 +87,8 @@ def measured(outcomes: Sequence[str]) -> tuple[str, ...]:
 
 
 def instead_of(layout: str, name: str) -> tuple[str, ...]:
-    """Return the columns that make a required one dispensable: amino sugars for a mean of necromass."""
-    for role in ROLES:
+    """Return the columns that make a required one dispensable: amino sugars for a mean of necromass, not of plots."""
+    for role in () if layout == "plot" else ROLES:
         if name == mean_column(layout, NECROMASS, role):
             return tuple(mean_column(layout, amino_sugar, role) for amino_sugar in AMINO_SUGARS)
     return ()
@@ -130,18 +96,18 @@ def instead_of(layout: str, name: str) -> tuple[str, ...]:
 
 def mean_column(layout: str, outcome: str, role: str) -> str:
     """Return the name of the column that holds the mean of a pool in a control or treated arm."""
-    return outcome if layout == "arm" else f"{outcome}_{role}"
+    return outcome if layout in SINGLE_ARM else f"{outcome}_{role}"
 
 
 def dispersion_column(layout: str, outcome: str, role: str, kind: str) -> str:
-    """Return the name of the column with the SD, SE or CV (`kind`) beside a mean."""
+    """Return the name of the column with the SD, SE, CV or interval (`kind`) beside a mean."""
     return f"{mean_column(layout, outcome, role)}_{kind}"
 
 
 def n_columns(layout: str, outcome: str, role: str) -> tuple[str, str]:
     """Return the names of the columns with the replicates: the pool's own, which goes first, and the arm's."""
     outcome = NECROMASS if outcome in AMINO_SUGARS else outcome  # both are measured in the plots of the necromass
-    return (f"{outcome}_n", "n") if layout == "arm" else (f"{outcome}_n_{role}", f"n_{role}")
+    return (f"{outcome}_n", "n") if layout in SINGLE_ARM else (f"{outcome}_n_{role}", f"n_{role}")
 
 
 def contrast_columns(outcomes: Sequence[str], outcome: str) -> tuple[str, str, str]:
@@ -165,7 +131,7 @@ def _comparison(outcomes: Sequence[str]) -> tuple[Column, ...]:
     counts = [_count(f"n_{role}", f"Replicate plots of {_ARMS[role]}.") for role in ROLES]
     own = [_own_count(f"{o}_n_{role}", o, _ARMS[role]) for o in outcomes for role in ROLES]
     head = (_STUDY, _CONTROL_ID, replace(_TREATMENT, required=True), _COMPARISON)
-    return tuple(_fill(column, 1) for column in (*head, *means, *counts, *own, *_CIRCUMSTANCES))
+    return tuple(_fill(column, 1) for column in (*head, *means, *counts, *own, _CI_LEVEL, *_CIRCUMSTANCES))
 
 
 def _arm(outcomes: Sequence[str]) -> tuple[Column, ...]:
@@ -173,11 +139,41 @@ def _arm(outcomes: Sequence[str]) -> tuple[Column, ...]:
     for outcome in measured(outcomes):
         means += _mean("arm", outcome, "", slice(0, 2))
     own = [_own_count(f"{o}_n", o, _ARMS[""]) for o in outcomes]
+    count = _count("n", f"Replicate plots of {_ARMS['']}.")
+    head = _head_of_arm("", "compost")
+    return tuple(_fill(column, 2) for column in (*head, *means, count, *own, _CI_LEVEL, *_CIRCUMSTANCES))
+
+
+def _plot(outcomes: Sequence[str]) -> tuple[Column, ...]:
+    values = [
+        Column(o, f"Value of {_pool(o)} in the plot; empty where it was not measured.", examples=_plots(o),
+               required=True, outcome=o, lower=0.0, strict=True, unit=UNIT_OF_POOL)
+        for o in outcomes
+    ]  # fmt: skip
+    plot = Column("plot", "Name of the plot within its arm.", "id", ("1", "2", "1", "2"))
+    block = Column(
+        "block",
+        "Block of the field; where every arm of a control has one plot in each block, blocks are no error.",
+        "id",
+        ("I", "II", "I", "II"),
+    )
+    rest = [column for column in _CIRCUMSTANCES if column.name != "rho_within"]
+    head = _head_of_arm("", "", "compost", "compost")
+    return tuple(_fill(column, 4) for column in (*head, plot, block, *values, *rest))
+
+
+def _plots(outcome: str) -> tuple[str, ...]:
+    return _EXAMPLE_PLOTS.get(outcome, ("9.5", "10.5", "10.6", "11.4"))
+
+
+def _head_of_arm(*treatments: str) -> tuple[Column, ...]:
+    """Return what names an arm; half of the example rows are its control."""
+    controls = len(treatments) // 2
     role = Column(
         "role",
-        "Whether the row is a control arm or a treated arm.",
+        "Whether the row is of a control arm or of a treated arm.",
         "choice",
-        ROLES,
+        (CONTROL,) * controls + (TREATMENT,) * controls,
         required=True,
         blank=False,
         choices=ROLES,
@@ -185,19 +181,18 @@ def _arm(outcomes: Sequence[str]) -> tuple[Column, ...]:
     treatment = replace(
         _TREATMENT,
         meaning="What was done to the treated arm, as the paper calls it; a control's cell may stay empty.",
-        examples=("", "compost"),
+        examples=treatments,
         required=True,
         blank=True,
     )
     control = replace(
         _CONTROL_ID,
-        meaning="Name of the control within its study; the control's row and the rows treated against it share it.",
+        meaning="Name of the control within its study; the rows of a control and those treated against it share it.",
         required=True,
         blank=False,
     )
-    count = _count("n", f"Replicate plots of {_ARMS['']}.")
-    head = (_STUDY, control, role, treatment, replace(_COMPARISON, meaning=_COMPARISON.meaning + " Treated arms only."))
-    return tuple(_fill(column, 2) for column in (*head, *means, count, *own, *_CIRCUMSTANCES))
+    comparison = replace(_COMPARISON, meaning=_COMPARISON.meaning + " Treated arms only.")
+    return _STUDY, control, role, treatment, comparison
 
 
 def _contrast(outcomes: Sequence[str]) -> tuple[Column, ...]:
@@ -236,24 +231,30 @@ def _contrast(outcomes: Sequence[str]) -> tuple[Column, ...]:
 
 
 def _mean(layout: str, outcome: str, role: str, rows: slice) -> list[Column]:
-    """Return the column of a mean and those of its SD, SE and CV; `rows` are the arms of the example."""
+    """Return the column of a mean and those of its SD, SE, CV and interval; `rows` are the arms of the example."""
     of = f"{_pool(outcome)} in {_ARMS[role]}"
     examples: tuple[tuple[str, ...], ...] = _EXAMPLES.get(outcome, _ANY_EXAMPLE)
-    names = [dispersion_column(layout, outcome, role, kind) for kind in DISPERSIONS]
+    kinds = [dispersion_column(layout, outcome, role, kind) for kind in (*DISPERSIONS, *INTERVALS)]
     meanings = (
         f"Mean of {of}; empty where it was not reported.",
         f"Standard deviation among plots of {of}.",
         f"Standard error of the mean of {of}; instead of the SD.",
         f"Coefficient of variation (SD/mean) of {of}; instead of the SD.",
+        f"Half-width of the confidence interval of the mean of {of} (95 % unless ci_level says otherwise); instead of "
+        "the SD.",
+        f"Lower bound of the confidence interval of the mean of {of}; with {kinds[-1]} instead of the SD.",
+        f"Upper bound of the confidence interval of the mean of {of}.",
     )
-    mean, sd, se, cv = (
+    mean, sd, se, cv, ci, lower, upper = (
         Column(name, meaning, examples=cells[rows], outcome=outcome, lower=0.0, strict=True, unit=UNIT_OF_POOL)
-        for name, meaning, cells in zip((mean_column(layout, outcome, role), *names), meanings, examples, strict=True)
+        for name, meaning, cells in zip((mean_column(layout, outcome, role), *kinds), meanings, examples, strict=True)
     )
     if outcome in AMINO_SUGARS:
-        mean = replace(mean, meaning=mean.meaning + " With the other amino sugar: instead of necromass.")
-        return [replace(column, shown=False) for column in (mean, sd, se, replace(cv, unit="fraction"))]
-    return [replace(mean, required=True), sd, replace(se, shown=False), replace(cv, unit="fraction", shown=False)]
+        mean = replace(mean, meaning=mean.meaning + " With the other amino sugar: instead of necromass.", shown=False)
+    hidden = (replace(se, shown=False), replace(cv, unit="fraction", shown=False), replace(ci, shown=False))
+    bounds = (replace(bound, lower=None, strict=False, shown=False) for bound in (lower, upper))
+    own = outcome not in AMINO_SUGARS
+    return [replace(mean, required=own), replace(sd, shown=own), *hidden, *bounds]
 
 
 def _count(name: str, meaning: str) -> Column:
@@ -285,6 +286,10 @@ _TREATMENT: Final = Column("treatment", "What was done, as the paper calls it.",
 _COMPARISON: Final = Column(
     "comparison", "Name of the comparison within its study, if the treatment does not tell.", "id", ("compost 10 t",),
     shown=False,
+)  # fmt: skip
+_CI_LEVEL: Final = Column(
+    CI_LEVEL, "Confidence level of the row's intervals; 0.95 where it is empty.", examples=("0.95",), unit="fraction",
+    lower=0.5, upper=1.0, strict=True, shown=False,
 )  # fmt: skip
 #: Where, when and how deep, for every layout.
 _CIRCUMSTANCES: Final = (

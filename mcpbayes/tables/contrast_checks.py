@@ -9,11 +9,11 @@ import pandas as pd
 import xarray as xr
 
 from mcpbayes.errors import Problem
-from mcpbayes.tables.checks import ROUNDING
 from mcpbayes.tables.columns import contrast_columns, pair_columns
 from mcpbayes.tables.contrasts import control_columns, log_ratios, sampling_covariance
 from mcpbayes.tables.schema import bad_cells
 from mcpbayes.tables.shared_variance import TOLERANCE, Array, smallest_eigenvalue
+from mcpbayes.tables.spreads import ROUNDING
 
 #: Ratios of necromass to SOC above this are taken for per cent.
 LARGEST_RATIO: Final = 2.0

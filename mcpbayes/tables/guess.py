@@ -47,6 +47,8 @@ _MEANINGS: Final = {
     "cov": ("cov", "covariance"),
     "within": ("within",),
     "design": ("design",),
+    "block": ("block", "blocks", "blk"),
+    "plot": ("plot", "plots", "subplot"),
 }
 _WORDS: Final = {word: meaning for meaning, words in _MEANINGS.items() for word in words}
 #: Words that do not tell one column from another: units, statistics that all columns hold, a database's own prefix.
@@ -116,7 +118,7 @@ def guess_columns(
     available : sequence of str
         Names of the table's columns.
     layout : str
-        ``comparison``, ``arm`` or ``contrast``.
+        ``comparison``, ``arm``, ``plot`` or ``contrast``.
     outcomes : sequence of str
         Pools, in the order of the outcome dimension.
 

@@ -12,6 +12,7 @@ from mcpbayes.tables.columns import (
     CONTROL,
     DISPERSIONS,
     ROLES,
+    SINGLE_ARM,
     TREATMENT,
     columns,
     dispersion_column,
@@ -47,15 +48,24 @@ class ArmColumns:
 
 
 def arm_columns(layout: str, outcome: str, role: str) -> ArmColumns:
-    """Return the columns of a pool in the arm of a role; in the arm layout they are the same for both roles."""
+    """Return the columns of a pool in the arm of a role; where a row is an arm, both roles have the same."""
     sd, se, cv = (dispersion_column(layout, outcome, role, kind) for kind in DISPERSIONS)
     return ArmColumns(mean_column(layout, outcome, role), sd, se, cv, *n_columns(layout, outcome, role))
 
 
 def arms_of(layout: str, outcomes: Sequence[str]) -> list[ArmColumns]:
     """Return the columns of every pool, amino sugar and arm that one row of a layout holds."""
-    roles = (TREATMENT,) if layout == "arm" else ROLES
-    return [arm_columns(layout, stem, role) for stem in measured(outcomes) for role in roles]
+    return [arm_columns(layout, stem, role) for stem in measured(outcomes) for role in roles_of_row(layout)]
+
+
+def roles_of_row(layout: str) -> tuple[str, ...]:
+    """Return the roles under which one row of a layout holds an arm; of a single arm the columns have no role."""
+    return (TREATMENT,) if layout in SINGLE_ARM else ROLES
+
+
+def cells_of(frame: pd.DataFrame, column: str) -> pd.Series:
+    """Return the numbers of a column, NaN where the table has no such column."""
+    return frame[column] if column in frame else pd.Series(np.nan, frame.index)
 
 
 def rho_column(role: str) -> str:
@@ -66,7 +76,7 @@ def rho_column(role: str) -> str:
 def comparisons(
     frame: pd.DataFrame, names: Mapping[str, str], layout: str, outcomes: Sequence[str]
 ) -> tuple[pd.DataFrame, dict[str, str], list[Problem]]:
-    """Return one row per comparison, whatever the layout (comparison, arm or contrast).
+    """Return one row per comparison, whatever the layout (comparison, arm, plots made arms, or contrast).
 
     Parameters
     ----------
@@ -89,7 +99,7 @@ def comparisons(
     problems : list of Problem
         Arms without partner.
     """
-    if layout == "arm":
+    if layout in SINGLE_ARM:
         rows, names, problems = _paired(frame, names, outcomes)
     else:
         rho = {rho_column(role): frame[RHO] for role in ROLES if RHO in frame}
@@ -162,7 +172,8 @@ def _repeated_controls(frame: pd.DataFrame, names: Mapping[str, str]) -> list[Pr
             rows,
             names,
             "one control row per study and control_id",
-            "Give different controls different ids; take out what is there twice.",
+            "Give different controls different ids; take out what is there twice. If every row is one replicate plot: "
+            "--set data.layout=plot.",
         )
         for study, rows in _by_control(controls[_ids(controls).duplicated(keep=False)])
     ]

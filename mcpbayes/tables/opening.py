@@ -1,4 +1,4 @@
-"""The first look at a table: columns are found, cells become numbers, pools come into g/kg."""
+"""The first look at a table: columns are found, cells become numbers, pools come into g/kg or Mg/ha."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mcpbayes.errors import Problem, SpecificationError
-from mcpbayes.measurement.units import factor_to_g_per_kg
+from mcpbayes.measurement.units import CONCENTRATION, STOCK, canonical_unit
 from mcpbayes.specification.formula import parse
 from mcpbayes.specification.structure import DataSection, Specification
 from mcpbayes.tables.columns import UNIT_OF_POOL, Column, columns, measured
@@ -32,8 +32,10 @@ class Opened:
     names : mapping of str to str
         Canonical name → the user's.
     factors : mapping of outcome to float
-        What turned each pool and amino sugar into g/kg; what is in an unknown unit is absent. Amino sugars are in the
-        unit of necromass unless they have their own.
+        What turned each pool and amino sugar into `unit`; what is in an unknown unit is absent. Amino sugars are in
+        the unit of necromass unless they have their own.
+    unit : str
+        ``g/kg``, or ``Mg/ha`` where the pools are stocks.
     complete : bool
         Whether all required columns are there.
     """
@@ -42,6 +44,7 @@ class Opened:
     frame: pd.DataFrame
     names: Mapping[str, str]
     factors: Mapping[str, float]
+    unit: str
     complete: bool
 
 
@@ -63,16 +66,16 @@ def open_table(raw: pd.DataFrame, model: Specification) -> tuple[Opened, list[Pr
     unread = [problem for problem in unread_cells(raw) if problem.column in used]
     readable = _without_unread(raw, unread)
     frame, bad = read_cells(readable, names, known)
-    factors, bad_units = _factors(data)
+    factors, unit, bad_units = _factors(data)
     # a moderator whose mapped column is absent has been reported
     wanted = [name for name in moderators if name in names or name not in data.columns]
     extra, bad_moderators = read_moderators(readable, names, wanted, frame)
     problems += [*unread, *_elsewhere([*bad, *bad_moderators], unread), *bad_units]
     if raw.empty:
         problems.append(Problem("empty-table", "the table has no rows", remedy="Add one row per comparison."))
-    frame = _without_bad_cells(_in_g_per_kg(frame, known, factors), names, problems).join(extra)
+    frame = _without_bad_cells(_in_one_unit(frame, known, factors), names, problems).join(extra)
     complete = not lacking_columns(names, data.layout, data.outcomes)
-    return Opened(raw, frame, names, factors, complete), problems
+    return Opened(raw, frame, names, factors, unit, complete), problems
 
 
 def _without_unread(raw: pd.DataFrame, unread: Sequence[Problem]) -> pd.DataFrame:
@@ -94,31 +97,50 @@ def _elsewhere(problems: Sequence[Problem], unread: Sequence[Problem]) -> list[P
     return kept
 
 
-def _factors(data: DataSection) -> tuple[dict[str, float], list[Problem]]:
-    """Return what turns each pool's unit into g/kg."""
-    factors: dict[str, float] = {}
-    problems = []
+def _factors(data: DataSection) -> tuple[dict[str, float], str, list[Problem]]:
+    """Return what turns each pool's unit into the unit of all, that unit, and what is wrong with them."""
     if data.layout == "contrast":
-        return factors, []
+        return {}, CONCENTRATION, []
+    factors: dict[str, float] = {}
+    found: dict[str, str] = {}
+    problems = []
     for stem in measured(data.outcomes):
         if stem in AMINO_SUGARS and stem not in data.units:
             factors |= {stem: factors[NECROMASS]} if NECROMASS in factors else {}
             continue
         try:
-            factors[stem] = factor_to_g_per_kg(data.units.get(stem, "g/kg"))
+            factors[stem], found[stem] = canonical_unit(data.units.get(stem, CONCENTRATION))
         except SpecificationError as unknown:
             problems.append(Problem("unknown-unit", str(unknown), value=data.units[stem]))
+    if len(set(found.values())) > 1:
+        problems.append(_stock_and_concentration(found, data))
+        factors = {stem: factor for stem, factor in factors.items() if found.get(stem) == CONCENTRATION}
     problems += [
         Problem("unit-unused", f"data.units.{stem} is of no analysed pool", "warning", value=unit)
         for stem, unit in data.units.items()
         if stem not in (*data.outcomes, NECROMASS, SOC, *AMINO_SUGARS)  # one of the two pools may be left out
     ]
-    return factors, problems
+    return factors, next(iter(found.values()), CONCENTRATION), problems
 
 
-def _in_g_per_kg(frame: pd.DataFrame, known: Sequence[Column], factors: Mapping[str, float]) -> pd.DataFrame:
-    measured = [column for column in known if column.unit == UNIT_OF_POOL and column.name in frame]
-    return frame.assign(**{c.name: frame[c.name] * factors.get(c.outcome or "", 1.0) for c in measured})
+def _stock_and_concentration(found: Mapping[str, str], data: DataSection) -> Problem:
+    units = {outcome: data.units.get(outcome, CONCENTRATION) for outcome in found}
+    stocks = " and ".join(outcome for outcome, unit in found.items() if unit == STOCK)
+    others = [outcome for outcome, unit in found.items() if unit != STOCK]
+    setting = " ".join(f"--set data.units.{outcome}={STOCK}" for outcome in others)
+    return Problem(
+        "stock-and-concentration",
+        f"{stocks} is a stock per area and {' and '.join(others)} a concentration: their ratio is no share",
+        value=", ".join(f"data.units.{outcome} = {unit}" for outcome, unit in units.items()),
+        expected="stocks of both pools, or concentrations of both",
+        remedy=f"If both are stocks of one layer: {setting}. Otherwise convert one of them: a stock is the "
+        "concentration times bulk density times the thickness of the layer.",
+    )
+
+
+def _in_one_unit(frame: pd.DataFrame, known: Sequence[Column], factors: Mapping[str, float]) -> pd.DataFrame:
+    cells = [column for column in known if column.unit == UNIT_OF_POOL and column.name in frame]
+    return frame.assign(**{c.name: frame[c.name] * factors.get(c.outcome or "", 1.0) for c in cells})
 
 
 def _without_bad_cells(frame: pd.DataFrame, names: Mapping[str, str], problems: Sequence[Problem]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from mcpbayes.errors import Problem
-from mcpbayes.tables.columns import DISPERSIONS, Column
+from mcpbayes.tables.columns import DISPERSIONS, INTERVALS, Column
 
 #: A number as people and programs write it; with a real minus sign, too.
 NUMBER: Final = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf(?:inity)?"
@@ -144,8 +144,8 @@ def _broken_rules(
 
 
 def _measured(name: str) -> str:
-    """Return what a positive number is: sd, se or cv by the end of its column's name, vi, v_control, else mean."""
-    for kind in DISPERSIONS:
+    """Return what a positive number is: sd, se, cv or ci by the end of its column's name, vi, v_control, else mean."""
+    for kind in (*DISPERSIONS, *INTERVALS):
         if name.endswith(f"_{kind}"):
             return kind
     return "variance" if name.startswith(("vi", "v_control")) else "mean"

@@ -26,6 +26,7 @@ _ADVICE: Final = (
 _ROWS: Final = {
     "comparison": "one treatment against its control",
     "arm": "one arm, a control or a treatment",
+    "plot": "one replicate plot of an arm",
     "contrast": "one published log response ratio",
 }
 _GUIDE_HEADER: Final = ("column", "needed", "unit", "meaning", "example")
@@ -58,7 +59,7 @@ def column_guide(layout: str, outcomes: Sequence[str] = (NECROMASS, SOC)) -> tup
     Parameters
     ----------
     layout : str
-        ``comparison``, ``arm`` or ``contrast``.
+        ``comparison``, ``arm``, ``plot`` or ``contrast``.
     outcomes : sequence of str
         Pools.
 
@@ -70,7 +71,7 @@ def column_guide(layout: str, outcomes: Sequence[str] = (NECROMASS, SOC)) -> tup
     Raises
     ------
     SpecificationError
-        If the layout is unknown or of a later version.
+        If the layout is unknown.
     """
     return tuple(
         GuideRow(
@@ -93,14 +94,14 @@ def write_template(path: str | Path, layout: str, outcomes: Sequence[str] = (NEC
         ``.xlsx`` (with comments, and a sheet that explains the columns) or ``.csv`` (header and example). An existing
         file is replaced.
     layout : str
-        ``comparison``, ``arm`` or ``contrast``.
+        ``comparison``, ``arm``, ``plot`` or ``contrast``.
     outcomes : sequence of str
         Pools.
 
     Raises
     ------
     SpecificationError
-        If the layout is unknown or of a later version, or the name of the file ends otherwise.
+        If the layout is unknown, or the name of the file ends otherwise.
     """
     path = Path(path)
     shown = [column for column in columns(layout, outcomes) if column.shown]

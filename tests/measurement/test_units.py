@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from mcpbayes.errors import SpecificationError
-from mcpbayes.measurement.units import factor_to_g_per_kg
+from mcpbayes.measurement.units import canonical_unit, factor_to_g_per_kg
 
 
 @pytest.mark.parametrize(
@@ -14,12 +14,30 @@ from mcpbayes.measurement.units import factor_to_g_per_kg
         *((unit, 1.0) for unit in ("g/kg", "g kg-1", "g kg^-1", "g kg**-1", "g·kg⁻¹", "g kg\N{MINUS SIGN}1")),
         *((unit, 1.0) for unit in (" g / kg ", "(g/kg)", "g per kg", "g.kg-1", "g Kg-1", "mg/g", "mg g-1", "kg/t")),
         *((unit, 1.0) for unit in ("gC/kg", "g C kg-1", "g C kg-1 soil", "mg SOC g-1 dry soil", "g/kg dw")),
+        *(
+            (unit, 1.0)
+            for unit in ("g·kg-1 DW", "gkg-1", "g kg - 1", "g kg⁻¹ dry wt", "g kg-1 (dry soil)", "mg C g^{-1}")
+        ),
+        *((unit, 1.0) for unit in ("g C (kg soil)-1", "g(C) kg-1", "mg necromass C g-1 soil", "g MNC kg-1")),
         *((unit, 1.0) for unit in ("‰", "permil", "per mille", "g\N{NO-BREAK SPACE}kg\N{EN DASH}1")),
         *((unit, 0.001) for unit in ("mg/kg", "mg kg-1", "mg C kg-1", "ppm", "ug/g")),
         *((unit, 0.001) for unit in ("\N{MICRO SIGN}g/g", "\N{GREEK SMALL LETTER MU}g g-1", "µg·g⁻¹")),
         *(
             (unit, 10.0)
-            for unit in ("%", "percent", "wt%", "% w/w", "% C", "g/100g", "g/100 g", "g (100 g)-1", "dag/kg")
+            for unit in (
+                "%",
+                "percent",
+                "per cent",
+                "pct",
+                "weight percent",
+                "wt%",
+                "% w/w",
+                "% C",
+                "g/100g",
+                "g/100 g",
+                "g (100 g)-1",
+                "dag/kg",
+            )
         ),
         *((unit, 1000.0) for unit in ("kg/kg", "g/g")),
     ],
@@ -28,10 +46,32 @@ def test_spellings_met_in_papers(unit, factor):
     assert factor_to_g_per_kg(unit) == factor
 
 
-@pytest.mark.parametrize("unit", ["Mg/ha", "t ha-1", "t C ha-1", "Mg C ha⁻¹", "kg/m2", "g m^-2", "kg m⁻²"])
-def test_stocks_come_later(unit):
-    with pytest.raises(SpecificationError, match=re.escape(repr(unit)) + " is a stock per area; .* later version"):
+STOCKS = [
+    *(
+        (unit, 1.0)
+        for unit in ("Mg/ha", "t ha-1", "t C ha-1", "Mg C ha⁻¹", "MgC/ha", "tonnes ha-1", "ton/ha", "t hm-2")
+    ),
+    *((unit, 10.0) for unit in ("kg/m2", "kg C m-2", "kg m⁻²", "kgC m\N{MINUS SIGN}2")),
+    *((unit, 0.01) for unit in ("g m^-2", "g C m⁻²")),
+    ("kg/ha", 0.001),
+]
+
+
+@pytest.mark.parametrize(("unit", "factor"), STOCKS)
+def test_stocks_are_brought_to_megagrams_per_hectare(unit, factor):
+    assert canonical_unit(unit) == (factor, "Mg/ha")
+    with pytest.raises(SpecificationError, match=re.escape(repr(unit)) + " is a stock per area, not a concentration"):
         factor_to_g_per_kg(unit)
+
+
+def test_concentrations_stay_concentrations():
+    assert canonical_unit("mg C kg-1 dry soil") == (0.001, "g/kg")
+
+
+@pytest.mark.parametrize("unit", ["mg/ha", "Mt/ha", "Mg m-2"])
+def test_stocks_of_no_soil_are_refused(unit):
+    with pytest.raises(SpecificationError, match=r"is no stock of soils; use Mg/ha .*mg is not Mg"):
+        canonical_unit(unit)
 
 
 @pytest.mark.parametrize("unit", ["g/L", "mg cm-3", "kg/m3"])
@@ -48,7 +88,7 @@ def test_unknown_units_name_what_is_accepted(unit):
     assert caught.value.key == "data.units.soc"
 
 
-@pytest.mark.parametrize("unit", ["kg", "m/s", "degC", "rad", "umol/g", "g kg", "g kg-1 C", "bit"])
+@pytest.mark.parametrize("unit", ["kg", "m/s", "Mg C ha-1 yr-1", "degC", "rad", "umol/g", "g kg", "g kg-1 C", "bit"])
 def test_other_quantities_are_refused(unit):
     with pytest.raises(SpecificationError, match=r"^data\.units: .* is not a mass of carbon per mass of soil"):
         factor_to_g_per_kg(unit)

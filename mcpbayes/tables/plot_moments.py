@@ -1,0 +1,150 @@
+"""Means, CVs, n and the correlation of the pools from replicate plots; complete blocks are taken out of the error."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mcpbayes.measurement.replicates import pooled_correlation, relative_deviations, without_blocks
+
+Array = NDArray[np.float64]
+
+#: Column of the first row of a plot's arm, which stands for the arm.
+ARM: Final = "row of the arm"
+BLOCK: Final = "block"
+#: What a control shares with the arms treated against it; their blocks are the same.
+CONTROL_KEY: Final = ["study", "control_id"]
+#: Relative SD below which plots are one copied value.
+NO_SPREAD: Final = 1e-9
+#: Degrees of freedom from which the correlation of the plots is used: its standard error at 0.5 is then below 0.25,
+#: about what is unknown of it anyway.
+ENOUGH: Final = 10
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What the plots of a table say of its arms.
+
+    Parameters
+    ----------
+    mean, n, cv : DataFrame
+        Arm (its first row) by pool; CV is NaN where the plots do not tell it.
+    rho : float
+        Correlation of the pools over the plots of an arm, pooled over the table; NaN where there are too few.
+    freedom : int
+        Its degrees of freedom.
+    blocked, unblocked : mapping of pool to tuple of int
+        Arms whose blocks were taken out, and arms with blocks that are not complete.
+    constant : mapping of pool to tuple of int
+        Arms whose plots all have one value.
+    """
+
+    mean: pd.DataFrame
+    n: pd.DataFrame
+    cv: pd.DataFrame
+    rho: float
+    freedom: int
+    blocked: Mapping[str, tuple[int, ...]]
+    unblocked: Mapping[str, tuple[int, ...]]
+    constant: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """Plots that share one error variance: an arm, or the arms of one control in complete blocks."""
+
+    arms: tuple[int, ...]
+    residuals: pd.Series
+    freedom: int
+    blocked: bool
+
+
+def plot_moments(plots: pd.DataFrame, outcomes: Sequence[str]) -> Moments:
+    """Return the moments of the arms of plots.
+
+    Parameters
+    ----------
+    plots : DataFrame
+        One row per plot with `ARM`, study, control_id, the pools and, where there are blocks, `BLOCK`, in an order that
+        does not depend on the file.
+    outcomes : sequence of str
+        Pools.
+
+    Notes
+    -----
+    CV² = Σ r²/df with relative residuals r = x/x̄ - 1. Of an arm on its own, df = n - 1 and the CV is SD/mean. Where
+    every arm of a control has one plot in each block, block means are taken out of r and all these arms have one CV,
+    from df = (arms - 1)(blocks - 1): the error of their comparison. The correlation is that of the same residuals in
+    plots with both pools, over the whole table: with three or four plots, that of one arm is noise.
+    """
+    by_arm = plots.groupby(ARM)
+    mean, n = by_arm[list(outcomes)].mean(), by_arm[list(outcomes)].count()
+    cv = pd.DataFrame(np.nan, mean.index, list(outcomes))
+    notes: dict[str, dict[str, tuple[int, ...]]] = {"blocked": {}, "unblocked": {}, "constant": {}}
+    for outcome in outcomes:
+        units, unblocked = _units(plots, outcome)
+        for unit in units:
+            cv.loc[list(unit.arms), outcome] = _cv(unit)
+        notes["blocked"][outcome] = tuple(arm for unit in units if unit.blocked for arm in unit.arms)
+        notes["unblocked"][outcome] = unblocked
+        notes["constant"][outcome] = tuple(arm for u in units if u.freedom and np.isnan(_cv(u)) for arm in u.arms)
+    rho, freedom = _correlation(plots, outcomes) if len(outcomes) == 2 else (np.nan, 0)
+    return Moments(mean, n, cv, rho, freedom, **notes)
+
+
+def _cv(unit: _Unit) -> float:
+    """Return the CV of a unit, NaN where its plots do not tell it."""
+    if not unit.freedom:
+        return float("nan")
+    cv = float(np.sqrt((unit.residuals**2).sum() / unit.freedom))
+    return cv if cv > NO_SPREAD else float("nan")
+
+
+def _units(plots: pd.DataFrame, outcome: str) -> tuple[list[_Unit], tuple[int, ...]]:
+    """Return the units of one pool, and the arms with blocks that are not complete."""
+    measured = plots[plots[outcome].notna()]
+    units: list[_Unit] = []
+    unblocked: list[int] = []
+    for _, group in measured.groupby(CONTROL_KEY):
+        given = BLOCK in group and (group[BLOCK] != "").any()
+        if given and _is_complete(group):
+            units.append(_in_blocks(group, outcome))
+            continue
+        alone = [_on_its_own(arm, outcome) for _, arm in group.groupby(ARM)]
+        units += alone
+        unblocked += [arm for unit in alone for arm in unit.arms] if given else []
+    return units, tuple(unblocked)
+
+
+def _is_complete(group: pd.DataFrame) -> bool:
+    """Say whether every arm has one plot in each block, with two arms and two blocks at least."""
+    counts = pd.crosstab(group[ARM], group[BLOCK])
+    return bool((group[BLOCK] != "").all() and min(counts.shape) > 1 and (counts == 1).all(axis=None))
+
+
+def _in_blocks(group: pd.DataFrame, outcome: str) -> _Unit:
+    values = group.pivot(index=ARM, columns=BLOCK, values=outcome)
+    residuals = without_blocks(relative_deviations(values.to_numpy(float)))
+    at = pd.MultiIndex.from_arrays([group[ARM], group[BLOCK]])
+    stacked = pd.DataFrame(residuals, values.index, values.columns).stack().reindex(at)
+    freedom = (values.shape[0] - 1) * (values.shape[1] - 1)
+    return _Unit(tuple(values.index), pd.Series(stacked.to_numpy(float), group.index), freedom, True)
+
+
+def _on_its_own(arm: pd.DataFrame, outcome: str) -> _Unit:
+    residuals = relative_deviations(arm[outcome].to_numpy(float))
+    return _Unit((int(arm[ARM].iloc[0]),), pd.Series(residuals, arm.index), len(arm) - 1, False)
+
+
+def _correlation(plots: pd.DataFrame, outcomes: Sequence[str]) -> tuple[float, int]:
+    """Return the correlation of two pools over plots that have both, and its degrees of freedom."""
+    paired = plots[plots[list(outcomes)].notna().all(axis=1)]
+    first, second = (_units(paired, outcome)[0] for outcome in outcomes)
+    freedom = sum(unit.freedom for unit in first)
+    if freedom < ENOUGH:
+        return float("nan"), freedom
+    residuals = [np.concatenate([unit.residuals.to_numpy(float) for unit in units]) for units in (first, second)]
+    return pooled_correlation(*residuals), freedom

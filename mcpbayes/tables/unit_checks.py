@@ -1,0 +1,104 @@
+"""Values that look a thousand times off, and necromass that exceeds the SOC it is part of."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pandas as pd
+
+from mcpbayes.errors import Problem
+from mcpbayes.measurement.units import CONCENTRATION, STOCK
+from mcpbayes.specification.structure import DataSection
+from mcpbayes.tables.layouts import arm_columns, cells_of, roles_of_row
+from mcpbayes.tables.opening import Opened
+from mcpbayes.vocabulary import NECROMASS, SOC
+
+#: Necromass/SOC outside these bounds is in no soil, a thousandth or thousandfold of it is: global soils span 0.02 to 3.
+RATIO_BOUNDS: Final = (0.0005, 20.0)
+#: Carbon, g/kg, of pure carbon, and of pure organic matter, which no soil exceeds.
+PURE_CARBON: Final = 1000.0
+RICHEST_SOIL: Final = 600.0
+#: Units by their factor to g/kg and Mg/ha, to name the one that a column seems to be in.
+_UNITS: Final = {
+    CONCENTRATION: {1.0: "g/kg", 0.001: "mg/kg", 1e-6: "ug/kg"},
+    STOCK: {1.0: "Mg/ha", 0.001: "kg/ha", 10.0: "kg/m2", 0.01: "g/m2"},
+}
+
+
+def implausible_units(opened: Opened, data: DataSection) -> list[Problem]:
+    """Return errors for values that look a thousand times off, and a warning for necromass that exceeds SOC.
+
+    Parameters
+    ----------
+    opened : Opened
+        Cells of a layout with arms or plots, all pools in one unit.
+    data : DataSection
+        Layout, outcomes and units.
+    """
+    problems: list[Problem] = []
+    ratios = []
+    for role in roles_of_row(data.layout):
+        columns = {outcome: arm_columns(data.layout, outcome, role).mean for outcome in data.outcomes}
+        necromass, soc = (cells_of(opened.frame, columns.get(outcome, "")) for outcome in (NECROMASS, SOC))
+        for outcome, bad, size in _suspects(necromass, soc, opened.unit):
+            if bad.any():
+                cells = opened.frame.loc[bad, columns[outcome]]
+                problems.append(_unit_problem(cells, opened, outcome, size, data.units.get(outcome, CONCENTRATION)))
+        ratio = necromass / soc
+        ratios.append(ratio.where((ratio > 1) & (ratio <= RATIO_BOUNDS[1])))
+    exceeding = pd.concat(ratios, axis=1).max(axis=1).dropna()
+    if len(exceeding):
+        problems.append(_exceeding(exceeding, len(opened.frame)))
+    return problems
+
+
+def _suspects(necromass: pd.Series, soc: pd.Series, unit: str) -> Iterator[tuple[str, pd.Series, str]]:
+    """Yield pool, rows and size (large, small) of what is a thousand times off.
+
+    Concentrations have bounds of their own, which tell the pool that is off. The stock of a layer has none that would
+    hold for every thickness, so that only the ratio speaks; it is then the necromass that is named.
+    """
+    ratio = necromass / soc
+    low, high = ratio < RATIO_BOUNDS[0], ratio > RATIO_BOUNDS[1]
+    if unit == STOCK:
+        yield NECROMASS, high, "large"
+        yield NECROMASS, low, "small"
+        return
+    heavy_soc = (soc > PURE_CARBON) | (low & (soc > RICHEST_SOIL))
+    light_soc = high & (soc < RICHEST_SOIL / 1000) & (necromass <= RICHEST_SOIL)
+    yield NECROMASS, (necromass > PURE_CARBON) | (high & ~light_soc), "large"
+    yield NECROMASS, low & ~heavy_soc, "small"
+    yield SOC, heavy_soc, "large"
+    yield SOC, light_soc, "small"
+
+
+def _unit_problem(values: pd.Series, opened: Opened, outcome: str, size: str, unit: str) -> Problem:
+    cells = opened.raw.loc[values.index, opened.names[str(values.name)]]
+    factor = opened.factors[outcome] / 1000 if size == "large" else opened.factors[outcome] * 1000
+    seems = _UNITS[opened.unit].get(float(f"{factor:.6g}"))
+    ends = [str(cells[values == end].iloc[0]) for end in (values.min(), values.max())]
+    whole = f"If the column is in {seems}: --set data.units.{outcome}={seems}." if seems else ""
+    whole = whole or f"Convert it to {opened.unit}."
+    against = " against SOC" if opened.unit == STOCK else ""
+    other = " Or SOC is in another unit than its own." if opened.unit == STOCK else ""
+    return Problem(
+        f"{outcome}-1000-times-too-{size}",
+        f"{outcome} looks 1000 times too {size}{against} for its unit, {unit}",
+        rows=tuple(cells.index),
+        column=str(cells.name),
+        value=" to ".join(dict.fromkeys(ends)),
+        expected=f"{outcome} in {unit}",
+        remedy=f"{whole} If only these rows are in another unit, convert them.{other}",
+    )
+
+
+def _exceeding(ratio: pd.Series, total: int) -> Problem:
+    many = " With so many rows, check the units (per cent for g/kg?)." if 2 * len(ratio) > total else ""
+    return Problem(
+        "necromass-exceeds-soc",
+        f"necromass exceeds SOC in {len(ratio)} of {total} rows; they are kept as they are",
+        "warning",
+        rows=tuple(ratio.index),
+        value=f"necromass/SOC up to {ratio.max():.3g}",
+        expected="necromass to be a part of SOC",
+        remedy=f"Check the two values, and the conversion factors behind the necromass.{many}",
+    )
