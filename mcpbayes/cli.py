@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcpbayes import __version__
+from mcpbayes import __version__, cli_import
 from mcpbayes.errors import DataError, McpbayesError, Problem, SpecificationError
 from mcpbayes.vocabulary import ASSUMPTIONS, INFLUENCE
 
@@ -32,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(cli_import.app, name="import")
 
 Table = Annotated[Path, typer.Argument(help="Table: .csv, .tsv or .xlsx.", metavar="TABLE")]
 Model = Annotated[str, typer.Option(help="Name of a shipped model, or a .toml file.", metavar="NAME|FILE")]

@@ -28,6 +28,7 @@ ROOMS = [
     "evidence",
     "output",
     "analysis",
+    "cli_import",
     "cli",
 ]
 #: Who may import what, besides what everybody may.
@@ -40,7 +41,7 @@ DOORS = {
     "arviz_plots": (),
     "arviz_stats": (),
     "rich": (),
-    "typer": ("cli.py",),
+    "typer": ("cli.py", "cli_import.py"),
     "jinja2": ("output/document/",),
     "pandera": ("tables/",),
     "openpyxl": ("tables/",),
@@ -175,7 +176,9 @@ def test_wheel_ships_models_templates_and_types(root, tmp_path):
     models = {f"mcpbayes/models/{path.name}" for path in (root / "models").iterdir()}
     assert models and models <= names
     sources = {
-        f"mcpbayes/{relative(path)}" for path in PACKAGE.rglob("*") if path.suffix in {".py", ".csv", ".j2", ".css"}
+        f"mcpbayes/{relative(path)}"
+        for path in PACKAGE.rglob("*")
+        if path.suffix in {".py", ".csv", ".j2", ".css", ".toml"}
     }
     assert sources <= names
     assert "mcpbayes/py.typed" in names

@@ -48,7 +48,7 @@ def amino_problems(rows: pd.DataFrame, made: pd.DataFrame, group: pd.Series, dat
     errors = [*_units(here.dropna(subset=[NECROMASS]), data)]
     if errors:
         return errors
-    return [_origin(arms, data), *_left_out(arms), *_half(arms), *_no_fungi(here, data), *_exceeding(here)]
+    return [_origin(arms, data), *_left_out(arms), *_half(arms), *_no_fungi(here, data)]
 
 
 def _arms(rows: pd.DataFrame, made: pd.DataFrame, group: pd.Series, role: str) -> pd.DataFrame:
@@ -119,22 +119,6 @@ def _no_fungi(here: pd.DataFrame, data: DataSection) -> Iterator[Problem]:
             value=f"muramic acid/glucosamine up to {(none[MURAMIC_ACID] / none[GLUCOSAMINE]).max():.3g}",
             expected=f"less than {1 / (rho_b * 179.17 / 251.23):.3g} with {rho_b:.3g} moles of glucosamine per mole",
             remedy="Check the two cells and their unit.",
-        )
-
-
-def _exceeding(here: pd.DataFrame) -> Iterator[Problem]:
-    ratio = here[NECROMASS] / here[SOC]
-    over = here[(ratio > 1) & (ratio <= RATIO_BOUNDS[1])]
-    if len(over):
-        yield Problem(
-            "necromass-exceeds-soc",
-            f"necromass made of amino sugars exceeds SOC in {_count(over)} of {_count(here)} arms; they are kept as "
-            "they are",
-            "warning",
-            rows=tuple(dict.fromkeys(over["row"])),
-            value=f"necromass/SOC up to {ratio[over.index].max():.3g}",
-            expected="necromass to be a part of SOC",
-            remedy="Check amino sugars and SOC, and compare the sets of factors.",
         )
 
 

@@ -20,6 +20,7 @@ from mcpbayes.tables import (
     intervals,
     notes,
     plots,
+    soil_traps,
     spreads,
     unit_checks,
 )
@@ -29,11 +30,11 @@ from mcpbayes.tables.columns import CONTROL, measured
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, comparisons
-from mcpbayes.tables.levels import kind_level, kinds_of, site_level
+from mcpbayes.tables.levels import kind_level, kinds_of, site_level, site_names
 from mcpbayes.tables.moderators import PREFIX, complete_rows, moderator_columns
 from mcpbayes.tables.moments import arm_dataset, imputed_counts
 from mcpbayes.tables.opening import Opened, open_table
-from mcpbayes.tables.reading import as_table, read_file
+from mcpbayes.tables.reading import ENCODING, as_table, read_file
 from mcpbayes.tables.recognising import other_layout
 from mcpbayes.tables.schema import bad_rows
 from mcpbayes.vocabulary import DERIVED, REPORTED
@@ -107,8 +108,9 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
         return None, _placed([replace(wrong_layout, file=raw.attrs["source"])], raw)
     raw, below = without_notes(raw, model.data.columns.get("study", "study"))
     opened, problems = open_table(raw, model)
-    problems += below
+    problems += below + notes.encoding_note(raw.attrs.get(ENCODING))
     problems += _row_problems(opened, model.data, problems)
+    problems += soil_traps.soil_traps(raw, opened.names, model.data.layout, model.data.outcomes)
     if not opened.complete:
         return None, _placed(problems, raw)
     opened, arm_of_plot, new = _arms(opened, model.data)
@@ -116,7 +118,9 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
     rows, names, new = _comparisons(opened, model, plots.at_arms(problems, arm_of_plot))
     problems += plots.at_plots(new, arm_of_plot)
     if _has_errors(problems):
-        return None, _placed(problems, raw)
+        # of a part of the rows it would only echo the errors of the others
+        spread = _structure(rows, model)[-1] if len(rows) == len(opened.frame) > 0 else []
+        return None, _placed([*problems, *spread], raw)
     data, new = _dataset(opened, model, rows, names)
     problems = _placed([*problems, *plots.at_plots(new, arm_of_plot)], raw)
     if _has_errors(problems):
@@ -176,7 +180,10 @@ def _comparisons(
         bad = bad_rows([*known, *new])
         sound = rows[~(rows.index.isin(bad) | rows[CONTROL_ROW].isin(bad))]
         problems += new + checks.pools_in_both_arms(sound, names, data.outcomes)
-        problems += notes.identical_soc(rows, names, data.outcomes)
+        if all(outcome in opened.factors for outcome in data.outcomes):
+            problems += unit_checks.necromass_above_soc(rows, group, names)
+        fraction, _ = soil_traps.soil_fractions(opened.raw, opened.names)
+        problems += notes.identical_soc(rows, names, data.outcomes, fraction)
     return filled_from_group(rows, group, silent).assign(control_group=group), names, problems
 
 
@@ -189,21 +196,26 @@ def _with_necromass(rows: pd.DataFrame, group: pd.Series, data: DataSection) -> 
     return made, amino_checks.amino_problems(rows, made, group, data)
 
 
+def _structure(rows: pd.DataFrame, model: Specification) -> tuple[pd.Series, str, str, list[Problem]]:
+    """Return kinds of treatment, whether kinds and sites are levels, and how the comparisons are spread over them."""
+    kind, problems = kinds_of(rows["treatment"], model.data.kinds)
+    on_kind, of_kinds = kind_level(kind, rows["study"], model.levels.kind)
+    on_site, of_sites = site_level(rows, site_names(rows), model.levels.site)
+    problems += of_kinds + notes.spelling_variants(rows["treatment"], kind) + of_sites
+    problems += notes.study_notes(rows["study"]) + notes.control_spellings(rows["study"], rows["control_id"])
+    return kind, on_kind, on_site, problems + notes.example_rows(rows["study"])
+
+
 def _dataset(
     opened: Opened, model: Specification, rows: pd.DataFrame, names: Mapping[str, str]
 ) -> tuple[xr.Dataset, list[Problem]]:
     """Return the Dataset of rows without errors, and what the reader should know about it."""
     data = model.data
     contrast = data.layout == "contrast"
-    kind, problems = kinds_of(rows["treatment"], data.kinds)
+    kind, on_kind, on_site, problems = _structure(rows, model)
     group = rows["control_group"]
     rule = control_rule(rows, group, by_cells=not contrast)
     rows, controls = name_rows(rows.drop(columns="control_group"), group, kind, data.outcomes, data.layout)
-    on_kind, new = kind_level(rows["kind"], rows["study"], model.levels.kind)
-    problems += new + notes.spelling_variants(rows["treatment"], rows["kind"])
-    on_site, new = site_level(rows, rows["site_name"], model.levels.site)
-    problems += new + notes.study_notes(rows["study"])
-    problems += notes.control_spellings(rows["study"], rows["control_id"]) + notes.example_rows(rows["study"])
     section = model.moderators
     moderators = rows[moderator_columns(rows)].rename(columns=lambda name: name.removeprefix(PREFIX))
     design = build_design(

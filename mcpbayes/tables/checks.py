@@ -37,7 +37,7 @@ def duplicated_rows(frame: pd.DataFrame, names: Mapping[str, str], apart: str = 
             "the rows are the same in every column that is used",
             rows=tuple(rows),
             column=compared,
-            value=_called(twice[twice.index == rows.iloc[0]].iloc[0]),
+            value=called(twice[twice.index == rows.iloc[0]].iloc[0]),
             expected="each row once",
             remedy=f"Take out what is there twice; name different {apart}s differently in a column {apart}.",
         )
@@ -45,7 +45,7 @@ def duplicated_rows(frame: pd.DataFrame, names: Mapping[str, str], apart: str = 
     ]
 
 
-def _called(row: pd.Series) -> str:
+def called(row: pd.Series) -> str:
     """Return what a row is called: ``study: treatment``, without a treatment its comparison or role."""
     what = next((str(row[name]) for name in ("treatment", "comparison", "role") if row.get(name)), "")
     return f"{row.get('study', '')}: {what}"

@@ -40,17 +40,18 @@ def read_delimited(content: bytes, file: str) -> Grid:
     DataError
         If the encoding, the separator or the quotation marks cannot be made out.
     """
-    text = _decode(content, file)
+    text, encoding = _decode(content, file)
     hint = _HINT.match(text)
     if hint:
         text = text[hint.end() :]
     separator, records = _separate(text, hint.group(1) if hint else SEPARATORS, file)
     header = tuple(records[0]) if records else ()
     rows = tuple((row, tuple(cells)) for row, cells in enumerate(records[1:], start=2))
-    return Grid(header, rows, separator=separator)
+    return Grid(header, rows, separator=separator, encoding=encoding)
 
 
-def _decode(content: bytes, file: str) -> str:
+def _decode(content: bytes, file: str) -> tuple[str, str]:
+    """Return the text of a file and its encoding."""
     encodings = ("utf-16",) if content.startswith(_UTF16) else ("utf-8-sig", "cp1252")
     for encoding in encodings:
         try:
@@ -58,7 +59,7 @@ def _decode(content: bytes, file: str) -> str:
         except UnicodeDecodeError:
             continue
         if encoding != "cp1252" or not _FOREIGN_WORD.search(content):
-            return text
+            return text, encoding
     message = "the encoding of the file's letters is neither UTF-8 nor Windows-1252"
     raise DataError([Problem("encoding", message, file=file, remedy=_SAVE_AS)])
 

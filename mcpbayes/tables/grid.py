@@ -43,6 +43,8 @@ class Grid:
         What stands between the cells of a text file.
     unread : tuple of Problem
         Cells whose value is not to be had, by column: they matter only where the column is used.
+    encoding : str or None
+        Encoding of a text file.
     """
 
     header: tuple[str, ...]
@@ -50,6 +52,7 @@ class Grid:
     stored: frozenset[tuple[int, int]] = frozenset()
     separator: str | None = None
     unread: tuple[Problem, ...] = ()
+    encoding: str | None = None
 
 
 def cell_text(value: object) -> str:

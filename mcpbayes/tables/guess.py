@@ -81,6 +81,12 @@ def best_guess(canonical: str, available: Sequence[str]) -> str | None:
     return name if score >= _ONE else nearest(canonical, available)
 
 
+def pool_meant(text: str) -> str | None:
+    """Return the pool, ``necromass`` or ``soc``, that a word of a table means (``MNC``, ``SOC``), or None."""
+    found = _meanings(text) & {NECROMASS, SOC}
+    return next(iter(found)) if len(found) == 1 else None
+
+
 def column_block(table: pd.DataFrame, model: Specification) -> str:
     """Return a specification file in TOML with the best guesses for a foreign table.
 

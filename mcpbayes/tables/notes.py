@@ -17,25 +17,33 @@ from mcpbayes.tables.observed import observed_effects, unobserved_pools
 from mcpbayes.vocabulary import SOC
 
 #: Share of the comparisons from which the largest study is named.
-LARGE_SHARE: Final = 0.3
+LARGE_SHARE: Final = 0.25
 #: From this many SDs one CV in all of them is no chance.
 ENOUGH_SDS: Final = 5
 #: Median CV below which SDs are taken for SEs: field plots vary by 10 to 20 per cent, in either pool.
 SMALL_CV: Final = 0.03
 
 
-def identical_soc(rows: pd.DataFrame, names: Mapping[str, str], outcomes: Sequence[str]) -> list[Problem]:
-    """Return a warning for comparisons whose arms have the same SOC: a site's value may have been copied."""
+def identical_soc(
+    rows: pd.DataFrame, names: Mapping[str, str], outcomes: Sequence[str], fraction: pd.Series
+) -> list[Problem]:
+    """Return a warning for comparisons whose arms have the same SOC: a site's value may have been copied.
+
+    `fraction` says which rows hold fractions of the soil; where there are any, bulk soil is counted apart.
+    """
     if SOC not in outcomes:
         return []
     control, treated = (arm_columns("comparison", SOC, role).mean for role in (CONTROL, TREATMENT))
     same = rows.index[rows[control] == rows[treated]]
     if same.empty:
         return []
+    bulk = ~fraction.reindex(rows.index, fill_value=False)
+    alike, whole = int(bulk[same].sum()), int(bulk.sum())
+    apart = f", {alike} of {whole} in bulk soil ({100 * alike / whole:.0f} %)" if 0 < whole < len(rows) else ""
     return [
         Problem(
             "identical-soc",
-            f"SOC is the same in both arms of {len(same)} of {len(rows)} comparisons",
+            f"SOC is the same in both arms of {len(same)} of {len(rows)} comparisons{apart}",
             "warning",
             rows=tuple(same),
             column=", ".join(dict.fromkeys((names[control], names[treated]))),
@@ -81,6 +89,15 @@ def dispersion_notes(frame: pd.DataFrame, data: DataSection) -> list[Problem]:
             )
         )
     return problems
+
+
+def encoding_note(encoding: str | None) -> list[Problem]:
+    """Return a note where the letters of a file had to be read as Windows-1252."""
+    if encoding != "cp1252":
+        return []
+    message = "the file is not in UTF-8; its letters were read as Windows-1252 (cp1252)"
+    remedy = 'If names look wrong, save the file as "CSV UTF-8".'
+    return [Problem("windows-1252", message, "note", remedy=remedy)]
 
 
 def never_observed(data: xr.Dataset) -> list[Problem]:

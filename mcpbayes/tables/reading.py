@@ -27,9 +27,10 @@ WORKBOOKS: Final = (".xlsx", ".xlsm")
 _ZIP: Final = b"PK\x03\x04"
 ROW: Final = "row"
 _NUMBERS: Final = (int, float, np.integer, np.floating)
-#: Where a table's attributes hold the problems of its columns (JSON), and its separator.
+#: Where a table's attributes hold the problems of its columns (JSON), its separator and its encoding.
 UNREAD: Final = "problems"
 SEPARATOR: Final = "separator"
+ENCODING: Final = "encoding"
 
 
 class UnreadCells(UserWarning):
@@ -75,13 +76,15 @@ def read_table(path: str | Path, sheet: str | None = None) -> pd.DataFrame:
     return table
 
 
-def read_file(path: str | Path, sheet: str | None = None) -> pd.DataFrame:
+def read_file(path: str | Path, sheet: str | None = None, row_names: str | None = None) -> pd.DataFrame:
     """Return the table of a file as `read_table`, without warnings: for callers that report `unread_cells` themselves.
 
     Parameters
     ----------
     path, sheet
         As for `read_table`.
+    row_names : str, optional
+        What a nameless first column is called that does more than count the rows: R writes names of rows there.
     """
     content = _content(Path(path))
     file, suffix = Path(path).name, Path(path).suffix.lower()
@@ -90,7 +93,7 @@ def read_file(path: str | Path, sheet: str | None = None) -> pd.DataFrame:
     else:
         _require_text(content, suffix, file, sheet)
         grid = read_delimited(content, file)
-    table = _table(grid, file)
+    table = _table(grid, file, row_names)
     table.attrs |= {"source": file, "sha256": _sha256(content), "path": str(path), "cells": _sha256_of_cells(table)}
     return table
 
@@ -173,9 +176,12 @@ def _grid_of(frame: pd.DataFrame, numbers: Sequence[int]) -> Grid:
     )
 
 
-def _table(grid: Grid, file: str) -> pd.DataFrame:
+def _table(grid: Grid, file: str, row_names: str | None = None) -> pd.DataFrame:
     """Return a grid as a table that carries its unread cells and its separator, or raise what its shape forbids."""
-    grid, problems = tidy(without_counter(grid), file)
+    encoding, grid = grid.encoding, without_counter(grid)
+    if row_names and grid.header and not grid.header[0]:
+        grid = replace(grid, header=(row_names, *grid.header[1:]))
+    grid, problems = tidy(grid, file)
     if problems:
         raise DataError(problems)
     columns = {
@@ -192,7 +198,7 @@ def _table(grid: Grid, file: str) -> pd.DataFrame:
     }
     table = pd.DataFrame(cells_of, index=pd.Index([row for row, _ in grid.rows], name=ROW), dtype="str")
     problems_of_columns = json.dumps([problem.as_dict() for problem in unread], ensure_ascii=False)
-    table.attrs = {SEPARATOR: grid.separator, UNREAD: problems_of_columns}
+    table.attrs = {SEPARATOR: grid.separator, UNREAD: problems_of_columns, ENCODING: encoding}
     return table
 
 

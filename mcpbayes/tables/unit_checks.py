@@ -1,14 +1,17 @@
 """Values that look a thousand times off, and necromass that exceeds the SOC it is part of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import pandas as pd
 
 from mcpbayes.errors import Problem
 from mcpbayes.measurement.units import CONCENTRATION, STOCK
+from mcpbayes.specification.formula import natural_key
 from mcpbayes.specification.structure import DataSection
-from mcpbayes.tables.layouts import arm_columns, cells_of, roles_of_row
+from mcpbayes.tables.checks import called
+from mcpbayes.tables.columns import CONTROL, TREATMENT
+from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, cells_of, roles_of_row
 from mcpbayes.tables.opening import Opened
 from mcpbayes.vocabulary import NECROMASS, SOC
 
@@ -25,7 +28,7 @@ _UNITS: Final = {
 
 
 def implausible_units(opened: Opened, data: DataSection) -> list[Problem]:
-    """Return errors for values that look a thousand times off, and a warning for necromass that exceeds SOC.
+    """Return errors for values that look a thousand times off.
 
     Parameters
     ----------
@@ -35,7 +38,6 @@ def implausible_units(opened: Opened, data: DataSection) -> list[Problem]:
         Layout, outcomes and units.
     """
     problems: list[Problem] = []
-    ratios = []
     for role in roles_of_row(data.layout):
         columns = {outcome: arm_columns(data.layout, outcome, role).mean for outcome in data.outcomes}
         necromass, soc = (cells_of(opened.frame, columns.get(outcome, "")) for outcome in (NECROMASS, SOC))
@@ -43,11 +45,6 @@ def implausible_units(opened: Opened, data: DataSection) -> list[Problem]:
             if bad.any():
                 cells = opened.frame.loc[bad, columns[outcome]]
                 problems.append(_unit_problem(cells, opened, outcome, size, data.units.get(outcome, CONCENTRATION)))
-        ratio = necromass / soc
-        ratios.append(ratio.where((ratio > 1) & (ratio <= RATIO_BOUNDS[1])))
-    exceeding = pd.concat(ratios, axis=1).max(axis=1).dropna()
-    if len(exceeding):
-        problems.append(_exceeding(exceeding, len(opened.frame)))
     return problems
 
 
@@ -91,14 +88,42 @@ def _unit_problem(values: pd.Series, opened: Opened, outcome: str, size: str, un
     )
 
 
-def _exceeding(ratio: pd.Series, total: int) -> Problem:
-    many = " With so many rows, check the units (per cent for g/kg?)." if 2 * len(ratio) > total else ""
-    return Problem(
-        "necromass-exceeds-soc",
-        f"necromass exceeds SOC in {len(ratio)} of {total} rows; they are kept as they are",
-        "warning",
-        rows=tuple(ratio.index),
-        value=f"necromass/SOC up to {ratio.max():.3g}",
-        expected="necromass to be a part of SOC",
-        remedy=f"Check the two values, and the conversion factors behind the necromass.{many}",
-    )
+def necromass_above_soc(rows: pd.DataFrame, group: pd.Series, names: Mapping[str, str]) -> list[Problem]:
+    """Return a warning for controls and one for treated arms whose necromass exceeds their SOC.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row per comparison, means in g/kg.
+    group : Series of int
+        Control of each row; a control counts once, however many treatments share it.
+    names : mapping of str to str
+        Canonical name → the user's.
+    """
+    problems = []
+    for role, arms in ((CONTROL, "controls"), (TREATMENT, "treated arms")):
+        columns = [arm_columns("comparison", outcome, role).mean for outcome in (NECROMASS, SOC)]
+        ratio = cells_of(rows, columns[0]) / cells_of(rows, columns[1])
+        bad = rows[(ratio > 1) & (ratio <= RATIO_BOUNDS[1])]
+        if bad.empty:
+            continue
+        first = bad if role == TREATMENT else bad[~group[bad.index].duplicated()]
+        total = len(rows) if role == TREATMENT else group.nunique()
+        exceeding = [
+            f"{called(row)} ({value:.2f})" for (_, row), value in zip(first.iterrows(), ratio[first.index], strict=True)
+        ]
+        source = sorted({int(row) for row in bad[CONTROL_ROW]}) if role == CONTROL else bad.index
+        many = " With so many, check the units (per cent for g/kg?)." if 2 * len(first) > total else ""
+        problems.append(
+            Problem(
+                "necromass-exceeds-soc",
+                f"necromass exceeds SOC in {len(first)} of {total} {arms}; they are kept as they are",
+                "warning",
+                rows=tuple(int(row) for row in source),
+                column=", ".join(dict.fromkeys(names[column] for column in columns if column in names)),
+                value="; ".join(sorted(exceeding, key=natural_key)),
+                expected="necromass to be a part of SOC",
+                remedy=f"Check the two values, and the conversion factors behind the necromass.{many}",
+            )
+        )
+    return problems

@@ -260,7 +260,7 @@ def test_the_real_pairs_are_read_as_they_are(shared_data, root):
     assert (data.attrs["level_kind"], data.attrs["level_site"]) == ("on", "off")
     assert {"151: No tillage", "151: Grubber (24)", "25: stover compost (2)"} <= set(data["comparison"].values)
     problems = {p["check"]: p for p in json.loads(data.attrs["problems"])}
-    notes = {"largest-study", "columns-unused"}
+    notes = {"largest-study", "columns-unused", "which-carbon"}
     assert set(problems) == {"kind-in-one-study", "several-depths-of-one-site", "no-sd"} | notes
     assert problems["several-depths-of-one-site"]["message"].startswith("5 sites")
     assert problems["largest-study"]["value"] == "151"
