@@ -1,12 +1,17 @@
-"""Studies of real amino sugars: shares of SOC by ecosystem, and factors from cultures; skipped without the data."""
+"""Real amino sugars: shares of SOC by ecosystem, factors from cultures, a database; skipped without the data."""
 
 import numpy as np
 import pytest
+import xarray as xr
 
+import mcpbayes as mb
 from benchmarks import conversion_factors as traits
 from benchmarks import global_soils
+from mcpbayes.evidence.factor_sets import compared
 from mcpbayes.measurement.factor_draws import draw_triples
 from mcpbayes.specification.factors import NAMED
+from mcpbayes.specification.loading import to_toml
+from mcpbayes.tables.importers.sndb import import_sndb
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +22,40 @@ def soils(shared_data):
 @pytest.fixture(scope="module")
 def cultures(shared_data):
     return traits.read_traits(shared_data)
+
+
+@pytest.fixture(scope="module")
+def database(shared_data):
+    return import_sndb(shared_data / "sndb_database_data.csv").table
+
+
+def test_the_conventional_factors_give_the_databases_own_necromass(database):
+    """558 arms whose necromass somebody else made of the same amino sugars."""
+    model = mb.load_model(settings={"data.factors.set": "conventional", "data.necromass_from": "amino sugars"})
+    rows = database.dropna(subset=["glucosamine_control", "muramic_acid_control", "glucosamine_treatment"])
+    made = mb.prepare(rows, model)["mean"].sel(outcome="necromass")
+    reported = mb.load_model(settings={"data.necromass_from": "reported"})
+    theirs = mb.prepare(rows, reported)["mean"].sel(outcome="necromass").sel(arm=made["arm"])
+    assert made.notnull().sum() > 350
+    assert np.nanmax(np.abs(made / theirs - 1)) < 1e-6
+
+
+def test_most_comparisons_of_the_database_bring_amino_sugars(database):
+    data = mb.prepare(database, mb.load_model())
+    source = data["source_necromass"].values
+    assert ((source == "amino sugars").sum(), (source == "reported").sum()) == (399, 32)
+
+
+def test_the_sign_of_the_change_seldom_hangs_on_the_factors_and_its_size_does(database):
+    """Comparisons of the database with SOC: below 6 % have another sign with another set; |Δr| differs by a tenth."""
+    model = mb.load_model()
+    data = mb.prepare(database, model)
+    result = xr.DataTree.from_dict({"data": data})
+    result.attrs["specification"] = to_toml(model)
+    found = compared(mb.factor_sets(result)).set_index("factors")
+    assert (found["comparisons"] > 150).all()
+    assert found["share_changed"].max() < 0.06
+    assert found["median_size"].max() / found["median_size"].min() > 1.05
 
 
 def test_all_complete_soils_are_read_and_two_spellings_of_forest_are_one(soils):

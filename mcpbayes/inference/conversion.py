@@ -28,8 +28,8 @@ def with_factors(data: xr.Dataset, factors: Central, *, bias_correction: bool) -
     Parameters
     ----------
     data : xarray.Dataset
-        From `mcpbayes.prepare`, with ``amino_mean`` and ``amino_cv``: what these are at the time is used, so that a
-        doubt about CVs can come before or after.
+        From `mcpbayes.prepare`. CVs of necromass are those of the data, times what the other weights of the two sugars
+        make of them: a CV that was replaced since, by a draw for example, stays what it was but for that.
     factors : Central
         k_F and q; one pair for all arms.
     bias_correction : bool
@@ -39,8 +39,7 @@ def with_factors(data: xr.Dataset, factors: Central, *, bias_correction: bool) -
     -------
     xarray.Dataset
         ``mean``, ``cv``, ``log_mean`` and ``sampling_covariance`` of these arms are new; attrs ``k_F`` and ``q`` say
-        with what. Necromass as reported stays, and so do CVs that are pooled or come from a model: they are those of
-        necromass at the factors' medians.
+        with what. Necromass as reported stays.
     """
     here = converted_arms(data)
     pool = data["outcome"].values.tolist().index(words.NECROMASS)
@@ -48,8 +47,8 @@ def with_factors(data: xr.Dataset, factors: Central, *, bias_correction: bool) -
     n = data["n"].transpose("arm", "outcome").values
     glucosamine, muramic_acid = data["amino_mean"].transpose("amino_sugar", "arm").values[:, here]
     changed["mean"][here, pool] = conversion.necromass(glucosamine, muramic_acid, factors.k_f, factors.q)
-    if "cv_sample" not in data:
-        changed["cv"][here, pool] = necromass_cvs(data, factors.q)[here]
+    adjusted = necromass_cvs(data, factors.q) / necromass_cvs(data, float(data.attrs[Q]))
+    changed["cv"][here, pool] *= adjusted[here]
     mean, cv = changed["mean"][here], changed["cv"][here]
     made = effect_sizes.log_mean(mean, cv, n[here], bias_correction=bias_correction)
     changed["log_mean"][here, pool] = made[:, pool]

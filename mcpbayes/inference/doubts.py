@@ -34,10 +34,10 @@ def doubts(arms: xr.Dataset, model: Specification) -> list[Doubt]:
         A value contradicts what rows of one control report.
     """
     count = number_of_worlds(arms, model)
-    # factors first: they make means, and leave CVs that come from draws as they are
+    # CVs first: those of necromass made of amino sugars follow the factors
     found = [
-        factor_doubt(arms, model, count),
         dispersion_doubt(arms, model, count),
+        factor_doubt(arms, model, count),
         correlation_doubt(arms, model, count),
     ]
     return [doubt for doubt in found if doubt is not None]

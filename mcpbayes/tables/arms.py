@@ -182,11 +182,20 @@ def _comparisons(
         bad = bad_rows([*known, *new])
         sound = rows[~(rows.index.isin(bad) | rows[CONTROL_ROW].isin(bad))]
         problems += new + checks.pools_in_both_arms(sound, names, data.outcomes)
-        fraction, _ = soil_traps.soil_fractions(opened.raw, opened.names)
-        problems += notes.identical_soc(rows, names, data.outcomes, fraction)
         if all(outcome in opened.factors for outcome in data.outcomes):
             problems += unit_checks.necromass_above_soc(rows, group, names)
+        fraction, _ = soil_traps.soil_fractions(opened.raw, opened.names)
+        problems += notes.identical_soc(rows, names, data.outcomes, fraction)
     return filled_from_group(rows, group, silent).assign(control_group=group), names, problems
+
+
+def _with_necromass(rows: pd.DataFrame, group: pd.Series, data: DataSection) -> tuple[pd.DataFrame, list[Problem]]:
+    """Return the rows with necromass made of amino sugars, where it is, and what is to be said of that."""
+    if not amino_checks.has_amino_sugars(rows, data.outcomes):
+        return rows, []
+    source = necromass_source(rows, group, data.necromass_from)
+    made = converted(rows, source, central(data.factors))
+    return made, amino_checks.amino_problems(rows, made, group, data)
 
 
 def _structure(rows: pd.DataFrame, model: Specification) -> tuple[pd.Series, str, str, list[Problem]]:
@@ -197,15 +206,6 @@ def _structure(rows: pd.DataFrame, model: Specification) -> tuple[pd.Series, str
     problems += of_kinds + notes.spelling_variants(rows["treatment"], kind) + of_sites
     problems += notes.study_notes(rows["study"]) + notes.control_spellings(rows["study"], rows["control_id"])
     return kind, on_kind, on_site, problems + notes.example_rows(rows["study"])
-
-
-def _with_necromass(rows: pd.DataFrame, group: pd.Series, data: DataSection) -> tuple[pd.DataFrame, list[Problem]]:
-    """Return the rows with necromass made of amino sugars, where it is, and what is to be said of that."""
-    if not amino_checks.has_amino_sugars(rows, data.outcomes):
-        return rows, []
-    source = necromass_source(rows, group, data.necromass_from)
-    made = converted(rows, source, central(data.factors))
-    return made, amino_checks.amino_problems(rows, made, group, data)
 
 
 def _dataset(

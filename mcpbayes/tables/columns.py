@@ -87,8 +87,8 @@ def measured(outcomes: Sequence[str]) -> tuple[str, ...]:
 
 
 def instead_of(layout: str, name: str) -> tuple[str, ...]:
-    """Return the columns that make a required one dispensable: amino sugars for a mean of necromass."""
-    for role in ROLES if layout != "plot" else ():
+    """Return the columns that make a required one dispensable: amino sugars for a mean of necromass, not of plots."""
+    for role in () if layout == "plot" else ROLES:
         if name == mean_column(layout, NECROMASS, role):
             return tuple(mean_column(layout, amino_sugar, role) for amino_sugar in AMINO_SUGARS)
     return ()
@@ -249,12 +249,12 @@ def _mean(layout: str, outcome: str, role: str, rows: slice) -> list[Column]:
         Column(name, meaning, examples=cells[rows], outcome=outcome, lower=0.0, strict=True, unit=UNIT_OF_POOL)
         for name, meaning, cells in zip((mean_column(layout, outcome, role), *kinds), meanings, examples, strict=True)
     )
+    if outcome in AMINO_SUGARS:
+        mean = replace(mean, meaning=mean.meaning + " With the other amino sugar: instead of necromass.", shown=False)
     hidden = (replace(se, shown=False), replace(cv, unit="fraction", shown=False), replace(ci, shown=False))
     bounds = (replace(bound, lower=None, strict=False, shown=False) for bound in (lower, upper))
-    if outcome in AMINO_SUGARS:
-        meaning = mean.meaning + " With the other amino sugar: instead of necromass."
-        return [replace(mean, meaning=meaning, shown=False), replace(sd, shown=False), *hidden[:2]]
-    return [replace(mean, required=True), sd, *hidden, *bounds]
+    own = outcome not in AMINO_SUGARS
+    return [replace(mean, required=own), replace(sd, shown=own), *hidden, *bounds]
 
 
 def _count(name: str, meaning: str) -> Column:

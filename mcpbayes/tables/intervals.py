@@ -9,7 +9,7 @@ import pandas as pd
 from mcpbayes.errors import Problem
 from mcpbayes.measurement.dispersion import se_from_ci
 from mcpbayes.specification.structure import DataSection
-from mcpbayes.tables.columns import CI_LEVEL, INTERVALS, dispersion_column
+from mcpbayes.tables.columns import CI_LEVEL, INTERVALS, dispersion_column, measured
 from mcpbayes.tables.layouts import ArmColumns, arm_columns, cells_of, roles_of_row
 from mcpbayes.tables.opening import Opened
 
@@ -75,7 +75,7 @@ def with_standard_errors(opened: Opened, data: DataSection) -> Opened:
 
 
 def _intervals(data: DataSection) -> Iterator[_Interval]:
-    for outcome in data.outcomes:
+    for outcome in measured(data.outcomes):
         for role in roles_of_row(data.layout):
             columns = (dispersion_column(data.layout, outcome, role, kind) for kind in INTERVALS)
             yield _Interval(arm_columns(data.layout, outcome, role), outcome, *columns)

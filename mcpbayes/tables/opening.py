@@ -32,8 +32,8 @@ class Opened:
     names : mapping of str to str
         Canonical name → the user's.
     factors : mapping of outcome to float
-        What turned each pool and amino sugar into `unit`; what is in an unknown unit is absent. Amino sugars are in the
-        unit of necromass unless they have their own.
+        What turned each pool and amino sugar into `unit`; what is in an unknown unit is absent. Amino sugars are in
+        the unit of necromass unless they have their own.
     unit : str
         ``g/kg``, or ``Mg/ha`` where the pools are stocks.
     complete : bool
@@ -139,8 +139,8 @@ def _stock_and_concentration(found: Mapping[str, str], data: DataSection) -> Pro
 
 
 def _in_one_unit(frame: pd.DataFrame, known: Sequence[Column], factors: Mapping[str, float]) -> pd.DataFrame:
-    measured = [column for column in known if column.unit == UNIT_OF_POOL and column.name in frame]
-    return frame.assign(**{c.name: frame[c.name] * factors.get(c.outcome or "", 1.0) for c in measured})
+    cells = [column for column in known if column.unit == UNIT_OF_POOL and column.name in frame]
+    return frame.assign(**{c.name: frame[c.name] * factors.get(c.outcome or "", 1.0) for c in cells})
 
 
 def _without_bad_cells(frame: pd.DataFrame, names: Mapping[str, str], problems: Sequence[Problem]) -> pd.DataFrame:

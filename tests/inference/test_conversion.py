@@ -79,11 +79,17 @@ def test_reported_necromass_knows_no_factors():
     assert float(spread.sel(control="S1: control 1")) < float(spread.drop_sel(control="S1: control 1").min())
 
 
-def test_cvs_of_amino_sugars_may_change_before_the_factors_do(arms):
-    doubled = arms.assign(amino_cv=2 * arms["amino_cv"])
+def test_cvs_that_were_replaced_before_the_factors_are_kept(arms):
+    order = ("arm", "outcome")
+    doubled = arms.assign(cv=2 * arms["cv"].transpose(*order))
     factors = Central(10.0, 3.0)
     cv = with_factors(doubled, factors, bias_correction=True)["cv"].sel(outcome="necromass").values
     assert cv == pytest.approx(2 * necromass_cvs(arms, 3.0))
+    back = with_factors(
+        with_factors(arms, factors, bias_correction=True), central(NAMED["uncertain"]), bias_correction=True
+    )
+    for name in ("cv", "log_mean", "sampling_covariance"):
+        xr.testing.assert_allclose(back[name], arms[name], rtol=1e-12)
 
 
 def test_there_is_no_doubt_without_amino_sugars_or_with_fixed_factors(table, arms):
