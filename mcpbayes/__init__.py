@@ -34,6 +34,8 @@ _HOMES: Final = {
     "simulate": "mcpbayes.inference.simulation",
     "delta_mcp": "mcpbayes.estimands.change",
     "classify": "mcpbayes.estimands.scenarios",
+    "model_scenarios": "mcpbayes.estimands.model_scenarios",
+    "model_scenario_table": "mcpbayes.estimands.model_scenarios",
     "decide": "mcpbayes.estimands.decision",
     "sentence": "mcpbayes.estimands.decision",
     "diagnose": "mcpbayes.evidence.diagnostics",
