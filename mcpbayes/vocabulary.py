@@ -84,8 +84,10 @@ SYNCHRONOUS: Final = ("N+C+r0", "N-C-r0", "N0C0r0")
 FIGURE_NAMES: Final = MappingProxyType(
     {
         "scenario-plane": "scenario_plane",
+        "scenario-wheel": "scenario_wheel",
         "forest": "forest",
         "scenario-bars": "scenario_bars",
+        "tolerance-sweep": "tolerance_sweep",
         "delta-mcp": "densities",
         "influence": "influence",
     }

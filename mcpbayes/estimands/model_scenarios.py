@@ -164,7 +164,7 @@ def model_scenario_table(scheme: Scheme | None = None) -> pd.DataFrame:
     """
     found = model_scenarios(scheme=scheme)
     last = found.isel(year=-1)
-    change = 100 * np.expm1(last["effect"])
+    change = 100 * xr.apply_ufunc(np.expm1, last["effect"])
     within = (found["scenario_at"] == found["scenario"]).values
     first = [int(np.flatnonzero(~row)[-1]) + 1 if not row.all() else 0 for row in within]
     entries = [ENTRIES[code]._asdict() for code in words.SCENARIOS]

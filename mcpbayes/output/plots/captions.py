@@ -6,6 +6,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.output.plots import targets
+from mcpbayes.output.plots.class_curves import ORDER, PERCENT
 from mcpbayes.output.plots.forest_rows import shows_studies
 from mcpbayes.output.plots.influence_rows import target_shown
 from mcpbayes.output.plots.scenario_plane import PROBS
@@ -21,8 +22,8 @@ def caption(result: xr.DataTree, figure_name: str) -> str:
     ----------
     result : xr.DataTree
         The result the figure was drawn from.
-    figure_name : {"scenario_plane", "forest", "scenario_bars", "densities", "influence"}
-        Name of the figure's function.
+    figure_name : str
+        Name of the figure's function, as `scenario_plane`.
 
     Returns
     -------
@@ -38,8 +39,10 @@ def caption(result: xr.DataTree, figure_name: str) -> str:
     """
     writers = {
         "scenario_plane": _scenario_plane,
+        "scenario_wheel": _scenario_wheel,
         "forest": _forest,
         "scenario_bars": _scenario_bars,
+        "tolerance_sweep": _tolerance_sweep,
         "densities": _densities,
         "influence": _influence,
     }
@@ -62,9 +65,31 @@ def _scenario_plane(result: xr.DataTree) -> str:
         f"Scenario plane of {_whose(result)}: joint posterior of the effects on SOC (across) and on microbial "
         "necromass (up), as log response ratios ln(treated/control), with the change in % on the opposite axes. Filled "
         f"contours: {inner} and {outer} % highest-density regions of the typical comparison (level mean); dashed: of a "
-        "comparison in a study not seen (level new). On the 1:1 line the ratio necromass/SOC does not change "
-        f"(ΔMCP = 0); sectors are the scenario classes, changes within {targets.tolerance_words(result)} counting as "
-        "none."
+        "comparison in a study not seen (level new). Points: posterior means of the comparisons; arrows (lines where "
+        "there are many) lead to them from the log ratios in the table. On the 1:1 line the ratio necromass/SOC does "
+        f"not change (ΔMCP = 0); sectors are the scenario classes, changes within {targets.tolerance_words(result)} "
+        "counting as none."
+    )
+
+
+def _scenario_wheel(result: xr.DataTree) -> str:
+    return (
+        f"Scenario wheel of {_whose(result)}: posterior probability (%) of each scenario class for the typical "
+        "comparison (level mean); the same for a comparison in a study not seen (level new) is in the bars. All cells "
+        "have the same area, the filled part of a cell is its probability; arcs are prior probabilities. Neighbours on "
+        f"the wheel are neighbours on the plane; changes within {targets.tolerance_words(result)} count as none."
+    )
+
+
+def _tolerance_sweep(result: xr.DataTree) -> str:
+    used = targets.specification(result).scenarios.tolerance_percent
+    mark = f"dashed: the tolerance in use, ±{used[words.SOC]:g} %" if len(set(used.values())) == 1 else (
+        f"in use are {targets.tolerance_words(result)}"
+    )  # fmt: skip
+    return (
+        f"Posterior probability (%) of the scenario classes for {_whose(result)}, stacked, when changes within "
+        f"tolerances of {PERCENT[0]:g} to {PERCENT[-1]:g} % count as none ({mark}): of {_LEVELS}. {ORDER[0].upper()}"
+        f"{ORDER[1:]}."
     )
 
 
