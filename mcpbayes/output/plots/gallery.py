@@ -18,6 +18,7 @@ from mcpbayes.output.plots.class_curves import tolerance_sweep
 from mcpbayes.output.plots.densities import densities
 from mcpbayes.output.plots.forest import forest
 from mcpbayes.output.plots.influence import influence
+from mcpbayes.output.plots.model_scenarios import model_scenarios
 from mcpbayes.output.plots.scenario_bars import scenario_bars
 from mcpbayes.output.plots.scenario_plane import scenario_plane
 from mcpbayes.output.plots.scenario_wheel import scenario_wheel
@@ -30,6 +31,7 @@ __all__ = [
     "densities",
     "forest",
     "influence",
+    "model_scenarios",
     "scenario_bars",
     "scenario_plane",
     "scenario_wheel",
