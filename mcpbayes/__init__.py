@@ -38,6 +38,7 @@ _HOMES: Final = {
     "model_scenario_table": "mcpbayes.estimands.model_scenarios",
     "decide": "mcpbayes.estimands.decision",
     "sentence": "mcpbayes.estimands.decision",
+    "interpret": "mcpbayes.output.interpretation",
     "diagnose": "mcpbayes.evidence.diagnostics",
     "assumptions": "mcpbayes.evidence.assumptions",
     "leave_one_study_out": "mcpbayes.evidence.influence",

@@ -16,6 +16,7 @@ from mcpbayes.estimands.unobserved import unobserved_at, unobserved_reason
 from mcpbayes.evidence.diagnostics import Diagnostics, diagnose
 from mcpbayes.output.document import checks, estimates, influence, material, model, numbers, sensitivity
 from mcpbayes.output.document.material import Row
+from mcpbayes.output.document.readings import readings
 from mcpbayes.output.manifest import versions
 from mcpbayes.output.summary import share_table, summarise
 from mcpbayes.specification.structure import Specification
@@ -57,6 +58,7 @@ def context(result: xr.DataTree, *, command: str = "", summary: pd.DataFrame | N
         | _about_model(result, data, spec)
         | _about_effects(result, data, summary)
         | _about_scenarios(result, spec)
+        | {"readings": readings(result, data)}
         | {"sensitivity": sensitivity.sensitivity(result, data)}
         | {"influence": influence.influence(result, data)}
         | _about_run(result, found, command)

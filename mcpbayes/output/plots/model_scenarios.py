@@ -139,9 +139,9 @@ def _note(scheme: Scheme) -> str:
     percent = scheme.tolerance_percent
     return (
         "Model scenarios: two pools, necromass and other carbon, that go from one steady state to another after a "
-        "change of management at year 0. Percent changes on a log scale; the ratio's change is relative to that before. "
-        "Parameters are ours, chosen to show each class; nothing here was fitted to data. Panels stand as the classes "
-        "on the plane: upwards necromass rises, to the right SOC. Changes within "
+        "change of management at year 0. Percent changes on a log scale, also that of the ratio. Parameters are ours, "
+        "chosen to show each class; nothing here was fitted to data. Panels stand as the classes on the plane: upwards "
+        "necromass rises, to the right SOC. Changes within "
         f"±{percent[words.NECROMASS]:g} % (necromass), ±{percent[words.SOC]:g} % (SOC) and ±{percent['ratio']:g} % "
         "(ratio) count as none; the band shows that of SOC."
     )
