@@ -34,6 +34,8 @@ _HOMES: Final = {
     "simulate": "mcpbayes.inference.simulation",
     "delta_mcp": "mcpbayes.estimands.change",
     "classify": "mcpbayes.estimands.scenarios",
+    "tolerance_sweep": "mcpbayes.estimands.curves",
+    "scenarios_along": "mcpbayes.estimands.curves",
     "decide": "mcpbayes.estimands.decision",
     "sentence": "mcpbayes.estimands.decision",
     "diagnose": "mcpbayes.evidence.diagnostics",

@@ -49,6 +49,9 @@ _MEMBERS: Final = _members()
 #: Coarser statement on the ratio → its place among `counting.CHANGES`.
 _CHANGE_OF: Final = {"ratio+": 0, "ratio0": 1, "ratio-": 2}
 
+#: What the ratio does, in words, in the order of `counting.CHANGES`.
+CHANGE_LABELS: Final = tuple(UNIONS[union] for union in _CHANGE_OF)
+
 
 def union_probabilities(classes: np.ndarray, change: np.ndarray) -> np.ndarray:
     """Return the probability of each coarser statement, so that no statement can contradict the classes.

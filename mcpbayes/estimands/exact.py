@@ -107,17 +107,16 @@ def _per_chain(wanted: int, chains: int) -> int:
 
 def population_counts(result: xr.DataTree, asked: xr.Dataset, judge: Judge) -> Iterator[Counts]:
     """Yield the exact probabilities of targets of the levels mean and new; places are those among them."""
-    found, root = population_of(result)
-    yield from in_threads(lambda piece: judged(piece, judge), population_pieces(root, asked))
+    pieces = population_pieces(population_of(result), asked)
+    yield from in_threads(lambda piece: judged(piece, judge), pieces)
 
 
-def population_of(result: xr.DataTree) -> tuple[list[World], Root]:
-    """Return the worlds of a result with many draws of φ, and the moments of coefficients and kinds at each."""
+def population_of(result: xr.DataTree) -> Root:
+    """Return the moments of coefficients and kinds of a result at many draws of φ."""
     comparisons = group(result, words.DATA).sizes["comparison"]
     chains = group(result, words.POSTERIOR).sizes["chain"]
     wanted = int(np.clip(_COLLAPSED // comparisons, _FEWEST_AT_POPULATION, _MOST))
-    found = worlds(result, _per_chain(wanted, chains))
-    return found, root_of(found)
+    return root_of(worlds(result, _per_chain(wanted, chains)))
 
 
 def population_pieces(root: Root, asked: xr.Dataset) -> Iterator[Pieces]:
