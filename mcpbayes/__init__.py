@@ -36,6 +36,8 @@ _HOMES: Final = {
     "classify": "mcpbayes.estimands.scenarios",
     "model_scenarios": "mcpbayes.estimands.model_scenarios",
     "model_scenario_table": "mcpbayes.estimands.model_scenarios",
+    "tolerance_sweep": "mcpbayes.estimands.curves",
+    "scenarios_along": "mcpbayes.estimands.curves",
     "decide": "mcpbayes.estimands.decision",
     "sentence": "mcpbayes.estimands.decision",
     "interpret": "mcpbayes.output.interpretation",

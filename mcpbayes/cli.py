@@ -251,7 +251,7 @@ def _print_problems(problems: Sequence[Problem]) -> None:
 
 def _print_outlook(frame: Any, specification: "Specification", write_model: Path | None, has_errors: bool) -> None:
     """Print best guesses for foreign columns and, where a run would start, what it would analyse and assume."""
-    from mcpbayes.inference.engine import data_of_fits
+    from mcpbayes.inference.engine import typical_data
     from mcpbayes.output.headline import assumption_lines
     from mcpbayes.tables.arms import prepare
     from mcpbayes.tables.guess import column_block
@@ -270,8 +270,7 @@ def _print_outlook(frame: Any, specification: "Specification", write_model: Path
         print(f"\nno foreign column names recognised: nothing to write, so there is no {write_model}")
     if not has_errors:
         print()
-        fitted = data_of_fits(prepare(frame, specification), specification)
-        for line in assumption_lines(fitted[len(fitted) // 2]):
+        for line in assumption_lines(typical_data(prepare(frame, specification), specification)):
             print(line)
 
 

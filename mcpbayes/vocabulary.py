@@ -48,6 +48,10 @@ COMPARISON: Final = "comparison"
 AVERAGE: Final = "average"
 AVERAGE_OVER_KINDS: Final = "average over kinds"
 
+#: Root attribute of a result that says what effects are given standard deviations and correlations, and its value.
+CONDITIONAL: Final = "conditional"
+GAUSSIAN: Final = "gaussian"
+
 # Where a standard deviation, a group size or a correlation came from.
 REPORTED: Final = "reported"
 DERIVED: Final = "derived"

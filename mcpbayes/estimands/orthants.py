@@ -9,6 +9,9 @@ from mcpbayes import vocabulary as words
 from mcpbayes.estimands.classes import Tolerances
 from mcpbayes.estimands.layout import Array
 
+#: How far δ may rise and fall without counting as a change, where that is not ±ε_r: numbers or arrays that broadcast.
+Ends = tuple[float | Array, float | Array]
+
 #: Stands for a mean exactly at a limit: on its lower side, as "beyond" is strict, which matters where nothing varies.
 _AT_LIMIT: Final = -1e-100
 
@@ -53,7 +56,7 @@ def upper_orthant(mean: tuple[Array, Array], variance: tuple[Array, Array], cova
     return np.asarray(np.clip(total, 0.0, 1.0))
 
 
-def class_probabilities(mean: Array, sigma: Array, eps: Tolerances) -> Array:
+def class_probabilities(mean: Array, sigma: Array, eps: Tolerances, ends: Ends | None = None) -> Array:
     """Return the probability of each scenario class for normal pairs (θ_N, θ_C).
 
     Parameters
@@ -63,6 +66,8 @@ def class_probabilities(mean: Array, sigma: Array, eps: Tolerances) -> Array:
     sigma : ndarray, shape (2, 2, ...)
         Their covariance, positive semi-definite; broadcasts against the means.
     eps : Tolerances
+    ends : pair of float or ndarray, optional
+        How far δ may rise and fall, in place of ±ε_r; arrays broadcast against the means.
 
     Returns
     -------
@@ -78,17 +83,18 @@ def class_probabilities(mean: Array, sigma: Array, eps: Tolerances) -> Array:
     """
     out = np.zeros((len(words.SCENARIOS), *np.broadcast_shapes(mean.shape[1:], sigma.shape[2:])))
     at = {code: out[place, ...] for place, code in enumerate(words.SCENARIOS)}
-    limit = (eps.necromass, eps.soc)
-    beyond = {}
+    limit, beyond = (eps.necromass, eps.soc), {}
+    rise, fall = ends or (eps.ratio, eps.ratio)
     for sign, s in ((1, "+"), (-1, "-")):
         n, c = (sign * mean[i] - limit[i] for i in range(2))
         beyond[f"N{s}"], beyond[f"C{s}"] = _upper(n, sigma[0, 0]), _upper(c, sigma[1, 1])
         corner = upper_orthant((n, c), (sigma[0, 0], sigma[1, 1]), sigma[0, 1])
-        ends = _ends(sign * mean, sigma, eps, corner, (beyond[f"N{s}"], beyond[f"C{s}"]))
+        ahead = (rise, fall) if sign > 0 else (fall, rise)  # necromass leads a loss in which δ falls
+        led = _led(sign * mean, sigma, limit, ahead, corner, (beyond[f"N{s}"], beyond[f"C{s}"]))
         # A loss led by necromass is one where δ falls: the letters turn with the sign.
-        at[f"N{s}C{s}r{s}"][...] = ends[0]
-        at[f"N{s}C{s}r{'-' if s == '+' else '+'}"][...] = ends[1]
-        at[f"N{s}C{s}r0"][...] = corner - ends[0] - ends[1]
+        at[f"N{s}C{s}r{s}"][...] = led[0]
+        at[f"N{s}C{s}r{'-' if s == '+' else '+'}"][...] = led[1]
+        at[f"N{s}C{s}r0"][...] = corner - led[0] - led[1]
         beyond[f"N{s}C{s}"] = corner
     for s, t, sign in (("+", "-", 1), ("-", "+", -1)):
         n, c = sign * mean[0] - limit[0], -sign * mean[1] - limit[1]
@@ -101,21 +107,49 @@ def class_probabilities(mean: Array, sigma: Array, eps: Tolerances) -> Array:
     return np.asarray(np.clip(out, 0.0, 1.0, out=out))
 
 
-def _ends(
-    mean: Array, sigma: Array, eps: Tolerances, corner: Array, margin: tuple[Array, Array]
+def _led(
+    mean: Array,
+    sigma: Array,
+    limit: tuple[float, float],
+    ahead: Ends,
+    corner: Array,
+    margin: tuple[Array, Array],
 ) -> tuple[Array, Array]:
-    """Return P(both rise, δ > ε_r) and P(both rise, δ < −ε_r) from P(both rise) and P(each rises)."""
-    spread = sigma[0, 0] + sigma[1, 1] - 2 * sigma[0, 1]
-    spread = np.maximum(spread, 0.0)
-    limit, delta = (eps.necromass, eps.soc), mean[0] - mean[1]
+    """Return P(both rise, necromass leads) and P(both rise, SOC leads) from P(both rise) and P(each rises).
+
+    A pool leads where its effect less the other's is beyond its entry of `ahead`.
+    """
+    spread = np.maximum(sigma[0, 0] + sigma[1, 1] - 2 * sigma[0, 1], 0.0)
     found = []
-    for leads, follows, sign in ((0, 1, 1), (1, 0, -1)):
-        # δ turned so that it is the leading pool's effect less the other's.
-        ahead = sign * delta - eps.ratio
-        if limit[leads] <= limit[follows] + eps.ratio:
-            pool, cov = follows, sigma[0, 1] - sigma[follows, follows]
-        else:
-            pool, cov = leads, sigma[leads, leads] - sigma[0, 1]
-        both = upper_orthant((mean[pool] - limit[pool], ahead), (sigma[pool, pool], spread), cov)
-        found.append(both if pool == follows else corner - (margin[pool] - both))
+    for leads, follows in ((0, 1), (1, 0)):
+        lead = mean[leads] - mean[follows] - ahead[leads]
+        implied = np.asarray(limit[leads] <= limit[follows] + ahead[leads])
+        both = np.zeros(())
+        if implied.any():
+            cov = sigma[0, 1] - sigma[follows, follows]
+            both = upper_orthant((mean[follows] - limit[follows], lead), (sigma[follows, follows], spread), cov)
+        if not implied.all():
+            cov = sigma[leads, leads] - sigma[0, 1]
+            whole = upper_orthant((mean[leads] - limit[leads], lead), (sigma[leads, leads], spread), cov)
+            both = np.where(implied, both, corner - (margin[leads] - whole))
+        found.append(both)
     return found[0], found[1]
+
+
+def change_probabilities(mean: Array, sigma: Array, eps: Tolerances, ends: Ends | None = None) -> Array:
+    """Return the probability that δ = θ_N − θ_C lies above its tolerance, within, below.
+
+    Parameters
+    ----------
+    mean, sigma, eps, ends
+        As `class_probabilities`.
+
+    Returns
+    -------
+    ndarray, shape (3, ...)
+        Sums to 1.
+    """
+    rise, fall = ends or (eps.ratio, eps.ratio)
+    spread = np.maximum(sigma[0, 0] + sigma[1, 1] - 2 * sigma[0, 1], 0.0)
+    above, below = _upper(mean[0] - mean[1] - rise, spread), _upper(mean[1] - mean[0] - fall, spread)
+    return np.stack([above, np.maximum(1 - above - below, 0.0), below])

@@ -1,7 +1,7 @@
-"""What draws that were pooled over worlds say, and how far they are to be trusted: judged world by world.
+"""What draws that were pooled over worlds say, and how far they are to be trusted.
 
-A world is one fit with one set of the numbers that the data do not inform. Worlds *should* differ, so chains are
-compared within their world only. All functions take draws (..., world × chain, draw), the chains of one world next to
+A world is one fit with one set of the numbers that the data do not inform. Worlds *should* differ, so chains are not
+compared across them. All functions take draws (..., world × chain, draw), the chains of one world next to
 each other, and are those of `monte_carlo` where there is one world.
 """
 
@@ -27,10 +27,15 @@ def _pooled_error(errors: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.asarray(np.sqrt(np.square(errors).sum(axis=axis)) / errors.shape[axis])
 
 
-def _sum(sizes: np.ndarray) -> np.ndarray:
-    """Return the sum over worlds of those that have an ESS; NaN where none has."""
-    known = np.isfinite(sizes)
-    return np.where(known.any(axis=-1), np.where(known, sizes, 0.0).sum(axis=-1), np.nan)
+def _joined(draws: np.ndarray, worlds: int) -> np.ndarray:
+    """Return (..., world × chain, draw), standardised in each world, as (..., chain, world × draw)."""
+    apart = _by_world(draws, worlds)
+    apart = apart - apart.mean(axis=(-2, -1), keepdims=True)
+    spread = apart.std(axis=(-2, -1), keepdims=True)
+    apart = np.divide(apart, spread, out=apart, where=spread > 0)
+    middle = apart.shape[-1] // 2
+    halves = [np.moveaxis(part, -3, -2) for part in (apart[..., :middle], apart[..., middle:])]
+    return np.concatenate([part.reshape(*part.shape[:-2], -1) for part in halves], axis=-1)
 
 
 def summarise_draws(
@@ -50,24 +55,24 @@ def summarise_draws(
     Returns
     -------
     dict of ndarray, shape (...)
-        Values are those of all draws together, every world with equal weight. ``r_hat`` is the largest of the worlds',
-        ``ess_bulk`` and ``ess_tail`` the sums of theirs, ``mcse_mean`` = √(Σ mcse²)/M.
+        Values are those of all draws together, every world with equal weight; ``r_hat``, ``ess_bulk`` and ``ess_tail``
+        as of `convergence`; ``mcse_mean`` = √(Σ mcse²)/M.
     """
-    found = single.summarise_draws(draws, interval_kind, interval_prob, compiled=compiled)
     if worlds == 1:
-        return found
-    each = single.summarise_draws(_by_world(draws, worlds), interval_kind, interval_prob, compiled=compiled)
-    sizes = {name: _sum(each[name]) for name in ("ess_bulk", "ess_tail")}
-    r_hat = np.fmax.reduce(each["r_hat"], axis=-1)
-    return found | sizes | {"r_hat": r_hat, "mcse_mean": _pooled_error(each["mcse_mean"])}
+        return single.summarise_draws(draws, interval_kind, interval_prob, compiled=compiled)
+    found = single.summarise_draws(draws, interval_kind, interval_prob, compiled=compiled)
+    return found | convergence(draws, worlds, compiled=compiled) | {"mcse_mean": mcse_mean(draws, worlds)}
 
 
 def convergence(draws: np.ndarray, worlds: int = 1, *, compiled: bool = False) -> dict[str, np.ndarray]:
-    """Return R-hat and effective sample sizes, as `monte_carlo.convergence`: those of the worst world."""
-    if worlds == 1:
-        return single.convergence(draws, compiled=compiled)
-    each = single.convergence(_by_world(draws, worlds), compiled=compiled)
-    return {name: (np.fmax if name == "r_hat" else np.fmin).reduce(each[name], axis=-1) for name in each}
+    """Return R-hat and effective sample sizes, as `monte_carlo.convergence`, of chains that each go through all worlds.
+
+    Worlds should differ, so a chain of one is compared with none of another: standardised within their worlds, the
+    draws of the first chains of all worlds are one chain, and so on: first the first halves of all of them, one after
+    the other, then the second halves, since R-hat compares halves. Every world is also judged on its own when it is
+    fitted.
+    """
+    return single.convergence(draws if worlds == 1 else _joined(draws, worlds), compiled=compiled)
 
 
 def mcse_mean(draws: np.ndarray, worlds: int = 1) -> np.ndarray:

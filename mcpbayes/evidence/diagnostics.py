@@ -38,6 +38,9 @@ JUDGED: Final = (words.PARAMETER, words.MEAN, words.NEW)
 
 _COLUMNS: Final = ("r_hat", "ess_bulk", "ess_tail")
 
+#: Name of the row that stands for the fits of a pooled result.
+WORST_WORLD: Final = "any parameter of one of the fits"
+
 
 @dataclass(frozen=True)
 class Diagnostics:
@@ -95,8 +98,7 @@ def convergence_table(result: xr.DataTree, levels: Collection[str] | None = None
     -------
     DataFrame
         Columns ``level, name, quantity, finite, expected, r_hat, ess_bulk, ess_tail``; ``finite`` says whether all
-        draws are, ``expected`` is false where a row is blank for a known reason: no r₀. Of a result that is pooled over
-        worlds R-hat and ESS are those of the worst world.
+        draws are, ``expected`` is false where a row is blank for a known reason: no r₀.
     """
     found = quantities(result, levels)
     size, worlds = len(found.quantity), worlds_of(group(result, words.POSTERIOR))
@@ -139,17 +141,15 @@ def diagnose(result: xr.DataTree, summary: pd.DataFrame | None = None) -> Diagno
     Diagnostics
         Fails with divergences > 0, R-hat ≥ 1.01, bulk or tail ESS < 400, k̂ ≥ 0.7, ESS/N of the proposals ≤ 0.3 or
         draws that are not finite, on the levels parameter, mean and new. Constant draws, as of a fixed prior, have no
-        R-hat and do not fail. A result that is pooled over worlds is judged by the worst of them.
+        R-hat and do not fail. A result that is pooled over worlds is judged as a whole, and by the worst of its fits:
+        k̂, ESS/N, and R-hat and ESS of the worst parameter.
 
     Raises
     ------
     StageError
         A group is missing.
     """
-    # A summary of several worlds holds sums of their ESS, which decide nothing.
-    if summary is None or worlds_of(group(result, words.POSTERIOR)) > 1:
-        return _verdict(result, convergence_table(result))
-    return _verdict(result, _with_reasons(result, summary))
+    return _verdict(result, convergence_table(result) if summary is None else _with_reasons(result, summary))
 
 
 def _with_reasons(result: xr.DataTree, summary: pd.DataFrame) -> pd.DataFrame:
@@ -168,7 +168,7 @@ def _with_reasons(result: xr.DataTree, summary: pd.DataFrame) -> pd.DataFrame:
 def _verdict(result: xr.DataTree, table: pd.DataFrame) -> Diagnostics:
     posterior, stats = group(result, words.POSTERIOR), group(result, words.SAMPLE_STATS)
     failing = _failing(table)
-    judged = table[table["level"].isin(JUDGED)]
+    judged = pd.concat([table[table["level"].isin(JUDGED)], _worst_world(stats)], ignore_index=True)
     divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
     pareto_k, efficiency = (
         float(stats.attrs[name]) if name in stats.attrs else None for name in ("pareto_k", "efficiency")
@@ -194,6 +194,13 @@ def _verdict(result: xr.DataTree, table: pd.DataFrame) -> Diagnostics:
         passed=all(problem.severity != "error" for problem in problems),
         problems=problems,
     )
+
+
+def _worst_world(stats: xr.Dataset) -> pd.DataFrame:
+    """Return the row of the worst parameter of the worst of several fits, which were judged before they were pooled."""
+    there = all(name in stats.attrs for name in _COLUMNS)
+    row = {"level": words.PARAMETER, "name": "", "quantity": WORST_WORLD, "finite": True, "expected": True}
+    return pd.DataFrame([row | {name: float(stats.attrs[name]) for name in _COLUMNS}] if there else [])
 
 
 def judge(result: xr.DataTree, summary: pd.DataFrame | None = None) -> xr.DataTree:

@@ -15,9 +15,9 @@ from mcpbayes.estimands.tree import group
 from mcpbayes.estimands.unobserved import unobserved_at
 from mcpbayes.estimands.walk import pools_of
 from mcpbayes.evidence.said import what_is_said
-from mcpbayes.inference.assumed import with_correlation
 from mcpbayes.inference.collapsed import levels_on
 from mcpbayes.inference.completion import complete_posterior
+from mcpbayes.inference.engine import data_of_fits
 from mcpbayes.inference.estimable import require_estimable
 from mcpbayes.inference.refits import Refit, Whole, fit_whole, refit
 from mcpbayes.inference.tree import build_hierarchy
@@ -100,12 +100,11 @@ class World(NamedTuple):
 
 def fit_worlds(result: xr.DataTree, data: xr.Dataset, model: Specification) -> list[World]:
     """Return the worlds of a result, each fitted with the seed that it had."""
-    seed, values = int(result.attrs["seed"]), json.loads(result.attrs.get("worlds_values", "[]"))
-    if values and result.attrs["worlds_of"] != WITHIN:
-        raise SpecificationError(
-            f"studies cannot be left out of a result pooled over worlds of {result.attrs['worlds_of']}"
-        )
-    parts = [(with_correlation(data, value), world_seed(seed, i)) for i, value in enumerate(values)] or [(data, seed)]
+    seed, values = int(result.attrs["seed"]), json.loads(result.attrs.get("worlds_values", "{}"))
+    if set(values) > {WITHIN}:
+        raise SpecificationError(f"studies cannot be left out of a result pooled over worlds of {', '.join(values)}")
+    every = data_of_fits(data, model)
+    parts = [(part, world_seed(seed, i) if values else seed) for i, part in enumerate(every)]
     coefficients = data["coefficient"].values.astype(str).tolist()
     return [
         World(part, fit_whole(build_hierarchy(part), model, coefficients, levels_on(part), own)) for part, own in parts

@@ -8,13 +8,14 @@ import xarray as xr
 from mcpbayes.errors import Problem
 from mcpbayes.inference.assumed import (
     imputed_correlations,
-    note_worlds,
     refuse_unknown_correlation,
     with_correlation,
     with_unknown_correlation,
 )
+from mcpbayes.inference.doubts import Doubt, central_data, doubts, places, world_data
 from mcpbayes.inference.one_fit import Report, fit_once
-from mcpbayes.inference.worlds import pool, refit, strata
+from mcpbayes.inference.strata import strata
+from mcpbayes.inference.worlds import pool, refit
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Specification
 
@@ -61,45 +62,75 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
     ``sampling.worlds`` fits at the midpoints of equally probable strata, pooled with equal weights; ``update`` makes it
     one unknown parameter of all these arms instead, estimated with the others.
     """
-    prior = model.priors.get(WITHIN)
-    worlds, count = data_of_fits(arms, model), int(imputed_correlations(arms).sum())
-    if len(worlds) == 1:
-        result = fit_once(worlds[0], model, seed=seed, report=report)
-        if prior is not None and not count:
-            return _with_note(result, _NO_USE)
-        if prior is not None and prior.update:
-            return _with_note(result, _estimated(count))
-        return result
+    base, found = _with_prior_of_correlation(arms, model), doubts(arms, model)
+    if _worlds(found) == 1:
+        result = fit_once(central_data(base, found), model, seed=seed, report=report)
+        return _with_notes(result, [*_of_the_correlation(arms, model), *(_not_carried(doubt, arms) for doubt in found)])
     if report is not None:
-        report(f"{len(worlds)} worlds, one per stratum of the prior of {WITHIN}")
-    values = json.loads(worlds[0].attrs["rho_within_worlds"])
-    result = pool(refit(worlds, model, seed), of=WITHIN, values=values)
+        report(f"{_worlds(found)} worlds, which differ in {' and '.join(doubt.name for doubt in found)}")
+    order = places(found)
+    fitted = refit([world_data(base, found, place) for place in order], model, seed)
+    for world, place in enumerate(order):
+        for doubt, here in zip(found, place, strict=True):
+            fitted[world] = doubt.finish(fitted[world], here, seed)
+    values = {doubt.name: [doubt.values[place[i]] for place in order] for i, doubt in enumerate(found)}
+    result = pool(fitted, central_data(base, found), values)
     result.attrs["seed"] = seed
-    return _with_note(result, _carried(count, values))
+    return _with_notes(result, [*_of_the_correlation(arms, model), *(_carried(doubt, arms) for doubt in found)])
 
 
 def data_of_fits(arms: xr.Dataset, model: Specification) -> list[xr.Dataset]:
-    """Return the data of every fit that `fit` makes: as prepared, or with the correlations of a prior ``rho_within``.
+    """Return the data of every fit that `fit` makes: as prepared, or one set per world.
 
-    Where it is to be estimated there is one fit, whose data show the correlation at the prior's median.
+    Where the correlation over plots is to be estimated the data show it at the prior's median.
+
+    Parameters
+    ----------
+    arms : xarray.Dataset
+        From `mcpbayes.prepare`, or group ``data`` of a result: the same worlds are made from both.
+    model : Specification
 
     Raises
     ------
     SpecificationError
         A correlation contradicts what rows of one control report, or cannot be estimated.
     """
+    base, found = _with_prior_of_correlation(arms, model), doubts(arms, model)
+    if _worlds(found) == 1:
+        return [central_data(base, found)]
+    return [world_data(base, found, place) for place in places(found)]
+
+
+def typical_data(arms: xr.Dataset, model: Specification) -> xr.Dataset:
+    """Return the data that stand for those of all fits: group ``data`` of the result."""
+    return central_data(_with_prior_of_correlation(arms, model), doubts(arms, model))
+
+
+def _worlds(found: list[Doubt]) -> int:
+    return len(found[0].values) if found else 1
+
+
+def _with_prior_of_correlation(arms: xr.Dataset, model: Specification) -> xr.Dataset:
+    """Return the data with the correlation over plots unknown, or at a fixed value, where its prior says so."""
     prior = model.priors.get(WITHIN)
-    if prior is None or not imputed_correlations(arms).any():
-        return [arms]
-    if prior.update:
-        (median,) = strata(prior, 1)
-        unknown = with_unknown_correlation(with_correlation(arms, median))
-        if model.sampling.engine == "nuts":
-            refuse_unknown_correlation(unknown)
-        return [unknown]
-    values = strata(prior, model.sampling.worlds)
-    worlds = [with_correlation(arms, value) for value in values]
-    return worlds if len(worlds) == 1 else [note_worlds(world, values) for world in worlds]
+    if prior is None or not imputed_correlations(arms).any() or not (prior.update or prior.distribution == "fixed"):
+        return arms
+    (median,) = strata(prior, 1)
+    made = with_correlation(arms, median)
+    if not prior.update:
+        return made
+    unknown = with_unknown_correlation(made)
+    if model.sampling.engine == "nuts":
+        refuse_unknown_correlation(unknown)
+    return unknown
+
+
+def _of_the_correlation(arms: xr.Dataset, model: Specification) -> list[Problem]:
+    """Return the note on a prior of the correlation over plots that no worlds carry."""
+    prior, count = model.priors.get(WITHIN), int(imputed_correlations(arms).sum())
+    if prior is not None and not count:
+        return [_NO_USE]
+    return [_estimated(count)] if prior is not None and prior.update else []
 
 
 _NO_USE: Final = Problem(
@@ -118,16 +149,21 @@ def _estimated(count: int) -> Problem:
     )
 
 
-def _carried(count: int, values: list[float]) -> Problem:
+def _carried(doubt: Doubt, arms: xr.Dataset) -> Problem:
+    values = doubt.values
+    return Problem("worlds", f"{doubt.says(arms)}; {len(values)} fits, pooled with equal weights, carry it", "note")
+
+
+def _not_carried(doubt: Doubt, arms: xr.Dataset) -> Problem:
     return Problem(
-        "worlds",
-        f"the correlation of the pools over plots is assumed for {count} arms or rows; its prior is carried by "
-        f"{len(values)} fits, ϱ from {min(values):.2f} to {max(values):.2f}, pooled with equal weights",
-        "note",
+        "one-world",
+        f"{doubt.says(arms)}; with one world it is taken at its middle, and intervals do not hold the doubt",
+        "warning",
+        remedy="Leave sampling.worlds out.",
     )
 
 
-def _with_note(result: xr.DataTree, note: Problem) -> xr.DataTree:
-    problems = [*json.loads(result.attrs["problems"]), note.as_dict()]
+def _with_notes(result: xr.DataTree, notes: list[Problem]) -> xr.DataTree:
+    problems = [*json.loads(result.attrs["problems"]), *(note.as_dict() for note in notes)]
     result.attrs["problems"] = json.dumps(problems, ensure_ascii=False)
     return result

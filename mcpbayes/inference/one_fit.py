@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Final
 
+import numpy as np
 import xarray as xr
 
 import mcpbayes
@@ -15,23 +16,32 @@ from mcpbayes.inference.completion import complete_posterior
 from mcpbayes.inference.estimable import require_estimable
 from mcpbayes.inference.tree import build_hierarchy
 from mcpbayes.kernels import use_numba
+from mcpbayes.monte_carlo.summaries import convergence
 from mcpbayes.specification.loading import to_toml
 from mcpbayes.specification.structure import Specification
 
 Report = Callable[[str], None]
 
 
-def fit_once(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report | None = None) -> xr.DataTree:
-    """Estimate the model with the data as they are; parameters and result as `engine.fit`, without worlds."""
+def fit_once(
+    arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report | None = None, every: int = 1
+) -> xr.DataTree:
+    """Estimate the model with the data as they are; parameters and result as `engine.fit`, without worlds.
+
+    With `every` above 1 each so many-th draw is kept; attrs ``r_hat``, ``ess_bulk``, ``ess_tail`` of ``sample_stats``
+    then say how the worst parameter fared over all draws.
+    """
     require_estimable(arms, model, build_hierarchy(arms))
     engine, posterior, sample_stats, problems = sample_parameters(arms, model, seed, report)
+    if every > 1:
+        posterior, sample_stats = _thinned(posterior, sample_stats, every)
     posterior, log_likelihood = complete_posterior(arms, model, posterior, seed)
     groups = {
         words.DATA: arms,
         words.POSTERIOR: posterior,
         words.SAMPLE_STATS: sample_stats,
         words.LOG_LIKELIHOOD: log_likelihood,
-        words.OBSERVED_DATA: _observed_data(arms),
+        words.OBSERVED_DATA: observed_data(arms),
     }
     tree = xr.DataTree.from_dict({name: dataset for name, dataset in groups.items() if dataset is not None})
     known = json.loads(arms.attrs.get("problems", "[]"))
@@ -39,6 +49,7 @@ def fit_once(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: R
         "schema_version": words.SCHEMA_VERSION,
         "mcpbayes_version": mcpbayes.__version__,
         "engine": engine,
+        words.CONDITIONAL: words.GAUSSIAN,
         "kernel": "numba" if use_numba(arms.sizes["comparison"]) else "numpy",
         "seed": seed,
         "specification": to_toml(model),
@@ -103,6 +114,22 @@ def turned_to_nuts(stats: xr.Dataset) -> Problem:
     )
 
 
-def _observed_data(arms: xr.Dataset) -> xr.Dataset:
+def _thinned(posterior: xr.Dataset, stats: xr.Dataset, every: int) -> tuple[xr.Dataset, xr.Dataset]:
+    """Keep every so many-th draw, after the chains were judged by all of them."""
+    draws = [posterior[name].transpose(..., "chain", "draw").values for name in posterior.data_vars]
+    rows = np.concatenate([values.reshape(-1, *values.shape[-2:]) for values in draws])
+    found = convergence(rows)
+    worst = {"r_hat": np.fmax.reduce(found["r_hat"])} | {
+        name: np.fmin.reduce(found[name]) for name in ("ess_bulk", "ess_tail")
+    }
+    kept = slice(every - 1, None, every)
+    parts = [
+        part.isel(draw=kept).assign_coords(draw=np.arange(part.sizes["draw"] // every)) for part in (posterior, stats)
+    ]
+    return parts[0], parts[1].assign_attrs({name: float(value) for name, value in worst.items()})
+
+
+def observed_data(arms: xr.Dataset) -> xr.Dataset:
+    """Return what ArviZ's predictive plots expect."""
     name = "log_mean" if arms.attrs["family"] == words.ARM_BASED else "log_ratio"
     return arms[[name]].drop_attrs()

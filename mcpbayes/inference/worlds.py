@@ -12,35 +12,18 @@ from typing import Any, Final
 
 import numpy as np
 import xarray as xr
-from scipy.special import betaincinv
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
-from mcpbayes.inference.one_fit import fit_once, turned_to_nuts
+from mcpbayes.inference.one_fit import fit_once, observed_data, turned_to_nuts
 from mcpbayes.specification.loading import to_toml
-from mcpbayes.specification.priors import number
-from mcpbayes.specification.structure import Prior, Specification
+from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
 
-#: Largest correlation of a world: with 1 the two pools of an arm would be a single measurement.
-_LARGEST: Final = 1 - 1e-6
-
-
-def strata(prior: Prior, worlds: int) -> list[float]:
-    """Return the midpoints (in probability) of equally probable strata of a prior of a correlation.
-
-    Parameters
-    ----------
-    prior : Prior
-        ``beta``, ``lkj`` (of two outcomes) or ``fixed``, which is one world.
-    worlds : int
-    """
-    if prior.distribution == "fixed":
-        return [number(prior, "value", "")]
-    keys = ("eta", "eta") if prior.distribution == "lkj" else ("a", "b")
-    a, b = (number(prior, key, "") for key in keys)
-    rho = 2 * betaincinv(a, b, (np.arange(worlds) + 0.5) / worlds) - 1
-    return [float(value) for value in np.clip(rho, -_LARGEST, _LARGEST)]
+#: Draws of a pooled result, as a multiple of those of one fit.
+POOLED: Final = 4
+#: Fewest draws per chain of a world that stand for it.
+FEWEST: Final = 50
 
 
 def world_seed(seed: int, place: int) -> int:
@@ -66,8 +49,8 @@ def refit(arms: Sequence[xr.Dataset], model: Specification, seed: int) -> list[x
     SpecificationError
         The draws of all worlds together would be more than a result stores.
     """
-    require_room(arms, model)
-    jobs = [(data, world_seed(seed, place)) for place, data in enumerate(arms)]
+    every = thinning(arms[0], model, len(arms))
+    jobs = [(data, world_seed(seed, place), every) for place, data in enumerate(arms)]
     wanted = model.sampling.engine
     results = [_with_engine(*job, model, "collapsed") for job in jobs] if wanted != "nuts" else []
     failed = [result[words.SAMPLE_STATS] for result in results if not result[words.SAMPLE_STATS].attrs["passed"]]
@@ -82,58 +65,62 @@ def refit(arms: Sequence[xr.Dataset], model: Specification, seed: int) -> list[x
     return results
 
 
-def _with_engine(data: xr.Dataset, seed: int, model: Specification, engine: str) -> xr.DataTree:
-    return fit_once(data, replace(model, sampling=replace(model.sampling, engine=engine)), seed=seed)
+def _with_engine(data: xr.Dataset, seed: int, every: int, model: Specification, engine: str) -> xr.DataTree:
+    own = replace(model, sampling=replace(model.sampling, engine=engine))
+    return fit_once(data, own, seed=seed, every=every)
 
 
-def require_room(arms: Sequence[xr.Dataset], model: Specification) -> None:
-    """Refuse more draws than a result stores: pooled draws have several sets of data and cannot be redrawn.
+def thinning(arms: xr.Dataset, model: Specification, worlds: int) -> int:
+    """Return how many draws of a world's chain one kept draw stands for.
+
+    Draws of all worlds together are about `POOLED` times those of one fit, or as many as a result stores: pooled draws
+    have several sets of data and cannot be redrawn.
 
     Raises
     ------
     SpecificationError
+        Fewer than `FEWEST` draws per chain would be left of a world.
     """
-    comparisons = arms[0].sizes["comparison"]
-    draws = len(arms) * model.sampling.chains * model.sampling.draws
-    if comparisons * draws > words.STORED_AT_MOST:
-        most = words.STORED_AT_MOST // (comparisons * len(arms) * model.sampling.chains)
+    section, comparisons = model.sampling, arms.sizes["comparison"]
+    every = max(1, worlds // POOLED)
+    most = words.STORED_AT_MOST // (comparisons * worlds * section.chains)
+    if section.draws // every > most:
+        every = -(-section.draws // max(most, 1))
+    if section.draws // every < min(FEWEST, section.draws):
         raise SpecificationError(
-            f"{len(arms)} worlds of {model.sampling.chains} chains × {model.sampling.draws} draws of {comparisons} "
-            f"comparisons are more than the {words.STORED_AT_MOST} effects that a pooled result can store; take "
-            f"sampling.draws={most} or fewer, a smaller sampling.worlds, or one value: data.defaults.rho_within",
-            "priors.rho_within",
+            f"{worlds} worlds of {comparisons} comparisons and {section.chains} chains leave room for {most} draws per "
+            f"chain in a result, which stores {words.STORED_AT_MOST} effects; {FEWEST} are needed: take a smaller "
+            "sampling.worlds",
+            "sampling.worlds",
         )
+    return every
 
 
-def pool(results: Sequence[xr.DataTree], *, of: str, values: Sequence[float]) -> xr.DataTree:
+def pool(results: Sequence[xr.DataTree], central: xr.Dataset, values: Mapping[str, Sequence[float]]) -> xr.DataTree:
     """Put the draws of several worlds into one result, with equal weights.
 
     Parameters
     ----------
     results : sequence of DataTree
         One per world, in order, with the same numbers of chains and draws.
-    of : str
-        What differs between worlds, for example ``rho_within``.
-    values : sequence of float
-        What it is in each world.
+    central : xarray.Dataset
+        The data that stand for those of all worlds.
+    values : mapping of str to sequence of float
+        What differs between worlds, for example ``rho_within``, and what it is in each.
 
     Returns
     -------
     DataTree
         ``posterior``, ``sample_stats`` and ``log_likelihood`` along ``chain``, numbered on, with coordinate
-        ``world(chain)``; ``data`` of the middle world. Root attrs ``worlds`` (how many), ``worlds_of`` and
-        ``worlds_values`` (JSON); attrs of ``sample_stats`` are the worst world's.
+        ``world(chain)``; ``data`` is `central`. Root attrs ``worlds`` (how many) and ``worlds_values`` (JSON: name,
+        value per world); attrs of ``sample_stats`` are the worst world's.
 
     Raises
     ------
     ValueError
         Worlds differ in size, or do not store the effects of comparisons.
     """
-    middle = results[len(results) // 2]
-    groups = {
-        words.DATA: middle[words.DATA].to_dataset(),
-        words.OBSERVED_DATA: middle[words.OBSERVED_DATA].to_dataset(),
-    }
+    groups = {words.DATA: central, words.OBSERVED_DATA: observed_data(central)}
     for name in (words.POSTERIOR, words.SAMPLE_STATS, words.LOG_LIKELIHOOD):
         parts = [result[name].to_dataset() for result in results if name in result.children]
         if len(parts) < len(results):
@@ -145,11 +132,10 @@ def pool(results: Sequence[xr.DataTree], *, of: str, values: Sequence[float]) ->
     problems = [problem for result in results for problem in json.loads(result.attrs["problems"])]
     unique = list({json.dumps(problem, sort_keys=True): problem for problem in problems}.values())
     tree.attrs = {
-        **middle.attrs,
+        **results[0].attrs,
         "problems": json.dumps(unique, ensure_ascii=False),
         "worlds": len(results),
-        "worlds_of": of,
-        "worlds_values": json.dumps(list(values)),
+        "worlds_values": json.dumps({name: list(each) for name, each in values.items()}),
     }
     return tree
 
@@ -172,10 +158,23 @@ def _along_chains(parts: Sequence[xr.Dataset]) -> xr.Dataset:
     return xr.Dataset(variables, kept | {"chain": np.arange(chains * len(parts)), "world": world})
 
 
+#: What `one_fit` leaves of a thinned fit's own diagnostics → the worse.
+_CONVERGENCE: Final = (("r_hat", np.fmax.reduce), ("ess_bulk", np.fmin.reduce), ("ess_tail", np.fmin.reduce))
+
+
 def _worst(attrs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the attrs of the first world, those that judge it replaced by the worst of all."""
     found = dict(attrs[0])
-    for name, worst in (("pareto_k", np.max), ("efficiency", np.min), ("attempt", np.max), ("passed", np.min)):
+    for name, worst in (
+        ("pareto_k", np.max),
+        ("efficiency", np.min),
+        ("attempt", np.max),
+        ("passed", np.min),
+    ) + _CONVERGENCE:
         if name in found:
-            found[name] = worst([one[name] for one in attrs]).item()
+            found[name] = (
+                float(worst([one[name] for one in attrs]))
+                if name in dict(_CONVERGENCE)
+                else worst([one[name] for one in attrs]).item()
+            )
     return found

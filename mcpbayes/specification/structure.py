@@ -105,14 +105,17 @@ class Scheme:
 
 @dataclass(frozen=True)
 class SamplingSection:
-    """Engine and size of the run: ``[sampling]``; ``worlds`` is how many fits stand for a prior of ``rho_within``."""
+    """Engine and size of the run: ``[sampling]``.
+
+    ``worlds`` is how many fits carry what the data do not inform; None, ``auto`` in the file: as many as it takes.
+    """
 
     engine: str = "auto"
     chains: int = 4
     draws: int = 1000
     tune: int = 1000
     target_accept: float = 0.95
-    worlds: int = 8
+    worlds: int | None = None
 
 
 @dataclass(frozen=True)

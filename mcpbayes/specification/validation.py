@@ -57,7 +57,7 @@ _SAMPLING: Mapping[str, Check] = {
     "draws": positive_integer,
     "tune": positive_integer,
     "target_accept": number("(0, 1)"),
-    "worlds": positive_integer,
+    "worlds": lambda value, key: None if value == "auto" else positive_integer(value, key),
 }
 _SUMMARY: Mapping[str, Check] = {"interval_kind": one_of("eti", "hdi"), "interval_prob": number("(0, 1)")}
 _MODERATORS: Mapping[str, Check] = {

@@ -19,7 +19,7 @@ def plain(spec: Specification) -> dict[str, Any]:
         "priors": _priors(spec.priors),
         "delta_mcp": {"reference": "observed" if spec.reference is None else spec.reference},
         "scenarios": _scenarios(spec.scenarios),
-        "sampling": dict(vars(spec.sampling)),
+        "sampling": {key: "auto" if value is None else value for key, value in vars(spec.sampling).items()},
         "summary": dict(vars(spec.summary)),
     }
 

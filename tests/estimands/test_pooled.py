@@ -32,12 +32,20 @@ def test_one_world_is_an_ordinary_fit(draws: np.ndarray) -> None:
 def test_worlds_that_differ_are_no_failure_but_their_chains_are(draws: np.ndarray) -> None:
     assert (single.convergence(draws)["r_hat"][:4] > 1.5).all()
     found = pooled.summarise_draws(draws, "eti", 0.9, WORLDS)
-    each = [single.summarise_draws(world(draws, place), "eti", 0.9) for place in range(WORLDS)]
-    np.testing.assert_allclose(found["r_hat"], np.max([one["r_hat"] for one in each], axis=0))
-    assert (found["r_hat"][:4] < 1.02).all()
+    assert (found["r_hat"][:4] < 1.01).all()
     stuck = draws.copy()
     stuck[0, 3] += 2.0
-    assert pooled.convergence(stuck, WORLDS)["r_hat"][0] > 1.2
+    assert pooled.convergence(stuck, WORLDS)["r_hat"][0] > 1.03
+
+
+def test_worlds_of_different_spread_are_no_failure_and_slow_chains_are_not_hidden(draws: np.ndarray) -> None:
+    wide = draws.copy()
+    wide[:, :CHAINS] *= 30.0
+    found = pooled.convergence(wide, WORLDS)
+    assert (found["r_hat"][:4] < 1.01).all()
+    np.testing.assert_allclose(found["ess_bulk"][:4], pooled.convergence(draws, WORLDS)["ess_bulk"][:4])
+    slow = np.repeat(draws[..., ::5], 5, axis=-1)
+    assert (pooled.convergence(slow, WORLDS)["ess_bulk"][:4] < 0.3 * found["ess_bulk"][:4]).all()
 
 
 def test_values_are_those_of_all_draws_with_equal_weight(draws: np.ndarray) -> None:
@@ -47,7 +55,7 @@ def test_values_are_those_of_all_draws_with_equal_weight(draws: np.ndarray) -> N
         np.testing.assert_array_equal(found[name], expected[name])
 
 
-def test_errors_add_in_quadrature_and_sizes_are_summed_but_judged_by_the_smallest(draws: np.ndarray) -> None:
+def test_errors_add_in_quadrature_and_sizes_add_up(draws: np.ndarray) -> None:
     found = pooled.summarise_draws(draws, "eti", 0.9, WORLDS)
     each = [single.summarise_draws(world(draws, place), "eti", 0.9) for place in range(WORLDS)]
     errors = np.array([one["mcse_mean"] for one in each])
@@ -59,8 +67,8 @@ def test_errors_add_in_quadrature_and_sizes_are_summed_but_judged_by_the_smalles
     assert (size[:4] > 3 * draws[0].size).all()
     for name in ("ess_bulk", "ess_tail"):
         sizes = np.array([one[name] for one in each])[:, :4]
-        np.testing.assert_allclose(found[name][:4], sizes.sum(axis=0))
-        np.testing.assert_allclose(pooled.convergence(draws, WORLDS)[name][:4], sizes.min(axis=0))
+        np.testing.assert_allclose(found[name][:4], sizes.sum(axis=0), rtol=0.15)
+        np.testing.assert_array_equal(pooled.convergence(draws, WORLDS)[name], found[name])
 
 
 def test_constant_quantities_are_blank(draws: np.ndarray) -> None:
@@ -70,11 +78,11 @@ def test_constant_quantities_are_blank(draws: np.ndarray) -> None:
     assert np.isnan(pooled.ess_mean(draws, WORLDS)[-1])
 
 
-def test_a_quantity_constant_in_one_world_keeps_the_sizes_of_the_others(draws: np.ndarray) -> None:
+def test_a_quantity_constant_in_one_world_is_judged_by_the_others(draws: np.ndarray) -> None:
     draws[0, :CHAINS] = 1.5
-    found = pooled.summarise_draws(draws, "eti", 0.9, WORLDS)
-    others = [single.summarise_draws(world(draws, place), "eti", 0.9)["ess_bulk"][0] for place in (1, 2)]
-    assert found["ess_bulk"][0] == pytest.approx(sum(others))
+    assert pooled.convergence(draws, WORLDS)["r_hat"][0] < 1.01
+    draws[0, CHAINS] += 2.0
+    assert pooled.convergence(draws, WORLDS)["r_hat"][0] > 1.03
 
 
 def test_frequencies_of_classes_are_averaged_over_worlds() -> None:

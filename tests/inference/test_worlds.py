@@ -9,11 +9,12 @@ import mcpbayes as mb
 from mcpbayes import vocabulary as words
 from mcpbayes.analysis import estimate
 from mcpbayes.errors import SpecificationError
-from mcpbayes.evidence.diagnostics import diagnose
+from mcpbayes.evidence.diagnostics import WORST_WORLD, convergence_table, diagnose
 from mcpbayes.inference.assumed import with_correlation
 from mcpbayes.inference.one_fit import fit_once
 from mcpbayes.inference.simulation import simulate
-from mcpbayes.inference.worlds import pool, refit, strata, world_seed
+from mcpbayes.inference.strata import strata
+from mcpbayes.inference.worlds import pool, refit, world_seed
 from mcpbayes.specification.structure import Prior
 
 PRIOR = {"distribution": "beta", "a": 6.0, "b": 2.0}
@@ -46,7 +47,7 @@ def test_strata_are_medians_of_equally_probable_pieces() -> None:
 
 
 def test_pooled_draws_are_those_of_the_worlds_one_after_the_other(arms: xr.Dataset, pooled: xr.DataTree) -> None:
-    values = json.loads(pooled.attrs["worlds_values"])
+    values = json.loads(pooled.attrs["worlds_values"])["rho_within"]
     assert values == strata(Prior("beta", {"a": 6.0, "b": 2.0}), 3)
     posterior = pooled["posterior"].to_dataset()
     assert posterior["world"].values.tolist() == np.repeat(range(3), 4).tolist()
@@ -60,7 +61,7 @@ def test_pooled_draws_are_those_of_the_worlds_one_after_the_other(arms: xr.Datas
             np.testing.assert_array_equal(mine["posterior"][name], alone["posterior"][name])
         np.testing.assert_array_equal(mine["log_likelihood"]["contrasts"], alone["log_likelihood"]["contrasts"])
     assert pooled.attrs["seed"] == 5
-    assert (pooled.attrs["worlds"], pooled.attrs["worlds_of"]) == (3, "rho_within")
+    assert pooled.attrs["worlds"] == 3
     assert (pooled["data"]["rho_within"] == values[1]).all()
     assert mb.load_model().priors.get("rho_within") is None
     assert "8 fits" not in pooled.attrs["problems"]
@@ -83,7 +84,7 @@ def test_the_worst_world_speaks_for_the_sampler(arms: xr.Dataset) -> None:
     results = refit([arms, arms], model(), seed=1)
     for result, k, passed in zip(results, (0.2, 0.9), (1, 0), strict=True):
         result["sample_stats"].attrs |= {"pareto_k": k, "efficiency": 1 - k, "attempt": 1 + passed, "passed": passed}
-    found = pool(results, of="rho_within", values=[0.1, 0.2])["sample_stats"].attrs
+    found = pool(results, arms, {"rho_within": [0.1, 0.2]})["sample_stats"].attrs
     assert (found["pareto_k"], found["attempt"], found["passed"]) == (0.9, 2, 0)
     assert found["efficiency"] == pytest.approx(0.1)
 
@@ -92,15 +93,34 @@ def test_worlds_of_different_size_or_without_effects_are_refused(arms: xr.Datase
     results = refit([arms, arms], model(), seed=1)
     short = results[1].isel(draw=slice(100))
     with pytest.raises(ValueError, match="equal numbers of chains and draws"):
-        pool([results[0], short], of="rho_within", values=[0, 0])
+        pool([results[0], short], arms, {"rho_within": [0, 0]})
     with pytest.raises(ValueError, match="log_likelihood is missing in some worlds"):
-        pool([results[0], results[1].drop_nodes("log_likelihood")], of="rho_within", values=[0, 0])
+        pool([results[0], results[1].drop_nodes("log_likelihood")], arms, {"rho_within": [0, 0]})
 
 
 def test_too_many_draws_are_refused_with_the_way_out(arms: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "STORED_AT_MOST", 1000 * arms.sizes["comparison"])
-    with pytest.raises(SpecificationError, match=r"3 worlds of 4 chains × 250 draws.*sampling\.draws=83 or fewer"):
+    monkeypatch.setattr(words, "STORED_AT_MOST", 500 * arms.sizes["comparison"])
+    with pytest.raises(SpecificationError, match=r"3 worlds of .* 4 chains leave room for 41 draws.*sampling\.worlds"):
         mb.fit(arms, model())
+
+
+def test_draws_that_do_not_fit_are_thinned_after_they_were_judged(
+    arms: xr.Dataset, pooled: xr.DataTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "STORED_AT_MOST", 1000 * arms.sizes["comparison"])
+    thinned = mb.fit(arms, model(), seed=5)
+    assert thinned["posterior"].sizes["draw"] == thinned["log_likelihood"].sizes["draw"] == 62
+    np.testing.assert_array_equal(
+        thinned["posterior"]["tau_study"], pooled["posterior"]["tau_study"].isel(draw=slice(3, None, 4))
+    )
+    stats = thinned["sample_stats"].attrs
+    assert 1 <= stats["r_hat"] < 1.02
+    assert 248 < stats["ess_bulk"] <= 1500  # of all 1000 draws of a world, not of the 248 that are kept
+    table = convergence_table(estimate(thinned))
+    assert WORST_WORLD not in set(table["quantity"])
+    spoilt = estimate(thinned)
+    spoilt["sample_stats"].attrs["r_hat"] = 1.5
+    assert WORST_WORLD in diagnose(spoilt).r_hat.quantity
 
 
 def test_stages_summaries_and_verdict_take_pooled_draws(pooled: xr.DataTree) -> None:
@@ -110,8 +130,6 @@ def test_stages_summaries_and_verdict_take_pooled_draws(pooled: xr.DataTree) -> 
     found = diagnose(result, mb.summarise(result))
     assert found == diagnose(result)
     assert found.passed
-    row = summary.loc[(found.ess_bulk.level, found.ess_bulk.quantity)]
-    assert 2 * found.ess_bulk.value < float(row["ess_bulk"].min())  # of the worst world, not of all three
     shifted = result["posterior"].to_dataset().copy(deep=True)
     shifted["beta"] += shifted["world"]
     shifted["beta"][5] += 0.5

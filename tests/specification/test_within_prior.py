@@ -29,10 +29,12 @@ def test_it_is_read_and_written(entries, name):
     assert from_toml(to_toml(spec)) == spec
 
 
-def test_it_is_absent_by_default_and_worlds_are_eight():
+def test_it_is_absent_by_default_and_worlds_are_as_many_as_it_takes():
     spec = load_model()
     assert "rho_within" not in spec.priors
-    assert spec.sampling.worlds == 8
+    assert spec.sampling.worlds is None
+    assert 'worlds = "auto"' in to_toml(spec)
+    assert from_toml(to_toml(spec)) == spec
     assert load_model(settings={"sampling.worlds": 20}).sampling.worlds == 20
 
 

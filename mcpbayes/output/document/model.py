@@ -1,5 +1,6 @@
 """The model in words: its priors with their reasons, its moderators, and what the methods paragraph needs."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -10,7 +11,7 @@ from mcpbayes import vocabulary as words
 from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.tree import specification
 from mcpbayes.inference.assumed import imputed_correlations
-from mcpbayes.inference.worlds import strata
+from mcpbayes.inference.strata import strata
 from mcpbayes.monte_carlo.summaries import interval
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.material import Row, is_on, outcome_words
@@ -184,11 +185,19 @@ def tolerance_words(percent: Mapping[str, float]) -> str:
     return numbers.listing([f"±{value} % for {called.get(key) or outcome_words(key)}" for key, value in values.items()])
 
 
+#: What several fits can carry, in words.
+CARRIED: Final = {
+    "factors": "the conversion factors of amino sugars",
+    "dispersion": "the CVs of the arms",
+    WITHIN: "the correlation ϱ of the pools over plots of one arm",
+}
+
+
 def sampling(result: xr.DataTree) -> Row:
     """Return engine, worlds, chains of each and draws as they are in the posterior, not as they were asked for.
 
-    ``within`` is there where the correlation over plots was estimated: its ``prior`` and ``posterior`` as mean and
-    interval, in words; else it is empty.
+    ``carried`` says in words in what several fits differ. ``within`` is there where the correlation over plots was
+    estimated: its ``prior`` and ``posterior`` as mean and interval, in words; else it is empty.
     """
     posterior = result[words.POSTERIOR].to_dataset()
     engine, worlds = str(result.attrs["engine"]), worlds_of(posterior)
@@ -199,6 +208,7 @@ def sampling(result: xr.DataTree) -> Row:
         "engine": engine,
         "engine_words": ENGINES.get(engine, engine),
         "worlds": worlds,
+        "carried": numbers.listing([CARRIED[name] for name in json.loads(result.attrs.get("worlds_values", "{}"))]),
         "within_prior": prior_words(within, symbol="ϱ") if within is not None else "",
         "within": _prior_and_posterior(within, posterior, spec) if within is not None and WITHIN in posterior else {},
         "chains": int(posterior.sizes["chain"]) // worlds,

@@ -1,0 +1,112 @@
+"""What the field data do not inform, each doubt in equally probable values, and the data of the worlds they make."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import xarray as xr
+
+from mcpbayes.inference.assumed import imputed_correlations, note_worlds, with_correlation
+from mcpbayes.inference.strata import strata
+from mcpbayes.specification.prior_rules import WITHIN
+from mcpbayes.specification.structure import Specification
+from mcpbayes.streams import generator
+
+#: Worlds of a result where the specification leaves their number to us.
+WORLDS: Final = 8
+
+
+def _as_fitted(tree: xr.DataTree, place: int, seed: int) -> xr.DataTree:
+    return tree
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One thing that the data do not inform.
+
+    Parameters
+    ----------
+    name : str
+        What differs between worlds, for example ``rho_within``.
+    values : tuple of float
+        What it is in each world: equally probable.
+    apply : callable
+        (data, place in `values`) → the data of that world. It replaces what was assumed, and leaves the rest.
+    central : callable
+        data → the data with its most typical value, from which the same worlds are made again.
+    says : callable
+        data → what is assumed of how much, in words that can start a note.
+    finish : callable
+        (fitted world, place, seed) → the same with what the fit need not know.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    apply: Callable[[xr.Dataset, int], xr.Dataset]
+    central: Callable[[xr.Dataset], xr.Dataset]
+    says: Callable[[xr.Dataset], str]
+    finish: Callable[[xr.DataTree, int, int], xr.DataTree] = _as_fitted
+
+
+def doubts(arms: xr.Dataset, model: Specification) -> list[Doubt]:
+    """Return what the result is to be pooled over; empty where the data and the specification say everything.
+
+    Parameters
+    ----------
+    arms : xarray.Dataset
+        From `mcpbayes.prepare`, or group ``data`` of a result.
+    model : Specification
+
+    Raises
+    ------
+    SpecificationError
+        A value contradicts what rows of one control report.
+    """
+    count = model.sampling.worlds or WORLDS
+    found = [correlation_doubt(arms, model, count)]
+    return [doubt for doubt in found if doubt is not None]
+
+
+def correlation_doubt(arms: xr.Dataset, model: Specification, worlds: int) -> Doubt | None:
+    """Return the prior of the correlation of the pools over plots, where worlds carry it."""
+    prior = model.priors.get(WITHIN)
+    if prior is None or prior.update or prior.distribution == "fixed" or not imputed_correlations(arms).any():
+        return None
+    values = strata(prior, worlds)
+
+    def apply(data: xr.Dataset, place: int) -> xr.Dataset:
+        return note_worlds(with_correlation(data, values[place]), values)
+
+    def says(data: xr.Dataset) -> str:
+        count = int(imputed_correlations(data).sum())
+        span = f"its prior is carried by ϱ from {min(values):.2f} to {max(values):.2f}"
+        return f"the correlation of the pools over plots is assumed for {count} arms or rows; {span}"
+
+    return Doubt(WITHIN, tuple(values), apply, lambda data: apply(data, worlds // 2), says)
+
+
+def places(found: Sequence[Doubt]) -> list[tuple[int, ...]]:
+    """Return, per world, which value each doubt takes there: every value of every doubt once, in no common order.
+
+    Notes
+    -----
+    A Latin hypercube: the first doubt keeps its order, the others are permuted by generators of their own names'
+    places, the same for every seed, so that one set of worlds carries all doubts at once.
+    """
+    count = len(found[0].values)
+    columns = [range(count), *(generator(0, "doubts", i).permutation(count).tolist() for i in range(1, len(found)))]
+    return list(zip(*columns, strict=True))
+
+
+def world_data(arms: xr.Dataset, found: Sequence[Doubt], place: Sequence[int]) -> xr.Dataset:
+    """Return the data of one world: every doubt has replaced what it is about by its value there."""
+    for doubt, here in zip(found, place, strict=True):
+        arms = doubt.apply(arms, here)
+    return arms
+
+
+def central_data(arms: xr.Dataset, found: Sequence[Doubt]) -> xr.Dataset:
+    """Return the data with the most typical value of every doubt."""
+    for doubt in found:
+        arms = doubt.central(arms)
+    return arms
