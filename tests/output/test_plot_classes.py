@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+from estimands.variants import with_moderators
 from matplotlib.collections import PolyCollection
 from matplotlib.patches import Arc, Circle, Wedge
 from plot_help import SIX, classified, drawn, outside, overlaps, words_of
 
 from mcpbayes import vocabulary as words
+from mcpbayes.errors import SpecificationError
+from mcpbayes.estimands import curves
+from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.scenarios import classify
 from mcpbayes.output.plots import gallery, style
 from mcpbayes.output.plots.class_curves import PERCENT
@@ -165,6 +169,51 @@ def test_codes_stand_in_areas_where_they_can_be_read():
             low, high = (np.interp(x, PERCENT, tops[row]) for row in (at, at + 1))
             assert low < y < high
             assert abs(x - 5) > 0.5
+
+
+def test_points_asked_for_have_no_sweep():
+    result = classify(delta_mcp(with_moderators(draws=50), {"duration_years": [10]}))
+    with pytest.raises(ValueError, match=r"points asked for have no sweep: \['duration_years=10'\]"):
+        gallery.tolerance_sweep(result, names=["duration_years=10"])
+
+
+# Along a moderator
+
+
+@pytest.fixture(scope="module")
+def moderated():
+    return classify(delta_mcp(with_moderators(draws=50)))
+
+
+def test_the_curves_along_a_moderator_are_those_of_the_table(moderated):
+    figure = gallery.scenarios_along(moderated, "duration_years", [5, 20, 30])
+    kinds = list(moderated["data"]["kind"].values)
+    table = curves.scenarios_along(moderated, "duration_years", [5, 20, 30], kinds)
+    table = table[table["statement"] == "scenario"]
+    places = [(level, kind) for kind in kinds for level in ("mean", "new")]
+    assert words_of(figure, "kind") == kinds
+    for axes, (level, kind) in zip(panels(figure), places, strict=True):
+        here = table[(table["level"] == level) & (table["kind"] == kind)]
+        expected = here.pivot(index="code", columns="value", values="probability").loc[stacking(words.SCENARIOS, {})]
+        assert areas(axes) == pytest.approx(expected.to_numpy(), abs=1e-12)
+    assert overlaps(figure) == [] and outside(figure) == []
+
+
+def test_without_values_the_range_of_the_table_is_drawn_with_its_comparisons(moderated):
+    figure = gallery.scenarios_along(moderated, "duration_years", kinds=["manure"], levels=["mean"])
+    data = moderated["data"].to_dataset()
+    years = data["moderator_duration_years"].values
+    (axes,) = panels(figure)
+    assert axes.get_xlim() == (years.min(), years.max())
+    (strokes,) = (line for line in axes.lines if line.get_gid() == "observed")
+    assert sorted(strokes.get_xdata()) == sorted(years[data["kind_of_comparison"].values == "manure"])
+
+
+def test_only_numbers_have_curves(moderated):
+    with pytest.raises(ValueError, match="'ecosystem' holds categories"):
+        gallery.scenarios_along(moderated, "ecosystem")
+    with pytest.raises(SpecificationError, match="clay"):
+        gallery.scenarios_along(moderated, "clay", [1, 2])
 
 
 @pytest.mark.parametrize("colour", style.PALETTE.values())

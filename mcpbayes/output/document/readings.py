@@ -22,6 +22,7 @@ def readings(result: xr.DataTree, data: xr.Dataset) -> list[Row]:
         return []
     merged = specification(result).scenarios.merge
     found: dict[str, Row] = {}
+    holders: dict[str, list[str]] = {}
     for decision in (*decide(result, words.MEAN), *decide(result, words.NEW)):
         reading = reading_of(decision, merged)
         if reading is None:
@@ -30,5 +31,6 @@ def readings(result: xr.DataTree, data: xr.Dataset) -> list[Row]:
         if decision.name != words.AVERAGE:
             whose = f"{shown_name(decision.name, data)}, {whose}"
         claim = claim_text(decision)
-        found.setdefault(claim, {"claim": claim, **reading._asdict(), "whose": []})["whose"].append(whose)
+        holders.setdefault(claim, []).append(whose)
+        found[claim] = {"claim": claim, **reading._asdict(), "whose": holders[claim]}
     return list(found.values())

@@ -14,7 +14,7 @@
 """
 
 from mcpbayes.output.plots.captions import caption
-from mcpbayes.output.plots.class_curves import tolerance_sweep
+from mcpbayes.output.plots.class_curves import scenarios_along, tolerance_sweep
 from mcpbayes.output.plots.densities import densities
 from mcpbayes.output.plots.forest import forest
 from mcpbayes.output.plots.influence import influence
@@ -35,5 +35,6 @@ __all__ = [
     "scenario_bars",
     "scenario_plane",
     "scenario_wheel",
+    "scenarios_along",
     "tolerance_sweep",
 ]

@@ -40,16 +40,18 @@ class Grid(NamedTuple):
     Parameters
     ----------
     frame : DataFrame
-        Columns ``level``, ``name``, ``scenario``, ``label``, ``probability`` and `across`; the probabilities of a
-        target add up to 1 at every value of `across`.
+        Columns ``level``, ``curve``, ``code``, ``label``, ``probability`` and `across`; the probabilities of a curve
+        add up to 1 at every value of `across`.
     across : str
         Column that stands across.
     axis : str
         Label of that axis.
     heads : mapping of str to str
-        Name of a target → what stands above its panels.
+        Curve → what stands above its panels.
     mark : float, optional
         Where a dashed line is drawn.
+    observed : mapping of str to ndarray, optional
+        Curve → values of the data, shown as strokes above its panels.
     """
 
     frame: pd.DataFrame
@@ -57,6 +59,7 @@ class Grid(NamedTuple):
     axis: str
     heads: Mapping[str, str]
     mark: float | None = None
+    observed: Mapping[str, np.ndarray] | None = None
 
 
 def stacked_classes(grid: Grid, levels: Sequence[str], merge: Mapping[str, Sequence[str]], note: str) -> style.Picture:
@@ -72,7 +75,7 @@ def stacked_classes(grid: Grid, levels: Sequence[str], merge: Mapping[str, Seque
         What stands under the figure.
     """
     frame, names = grid.frame, list(grid.heads)
-    order = stacking(frame["scenario"].astype(str).unique().tolist(), merge)
+    order = stacking(frame["code"].astype(str).unique().tolist(), merge)
     wide, tall = _PANEL
     width = max(_LEFT + len(levels) * wide + (len(levels) - 1) * _GAP + 0.3, 6.7)
     entries = _key(frame, order, merge)
@@ -87,8 +90,10 @@ def stacked_classes(grid: Grid, levels: Sequence[str], merge: Mapping[str, Seque
         page.text(_LEFT, bottom + tall + 0.10, grid.heads[name], size=8.5, weight="bold", gid="kind")
         for column, level in enumerate(levels):
             axes = style.panel(figure, _LEFT + column * (wide + _GAP), bottom, wide, tall)
-            here = frame[(frame["level"] == level) & (frame["name"] == name)]
+            here = frame[(frame["level"] == level) & (frame["curve"] == name)]
             _panel(axes, here, grid, order, merge)
+            if grid.observed is not None:
+                _strokes(axes, grid.observed[name])
             axes.set_xlabel(grid.axis if row == len(names) - 1 else "")
             axes.set_ylabel("probability, %" if column == 0 else "")
             if row == 0:
@@ -114,7 +119,7 @@ def _panel(
     axes: Axes, here: pd.DataFrame, grid: Grid, order: Sequence[str], merge: Mapping[str, Sequence[str]]
 ) -> None:
     """Draw one target at one level."""
-    table = here.pivot(index=grid.across, columns="scenario", values="probability")[list(order)]
+    table = here.pivot(index=grid.across, columns="code", values="probability")[list(order)]
     x = table.index.to_numpy(dtype=float)
     heights = table.to_numpy(dtype=float).T
     colours = [style.colour_of(code, merge) for code in order]
@@ -126,6 +131,16 @@ def _panel(
         axes.axvline(grid.mark, color="white", linewidth=2.4, alpha=0.9)
         axes.axvline(grid.mark, color="black", linewidth=1.1, linestyle=(0, (3, 2)), gid="mark")
     _write_codes(axes, x, heights, order, colours, grid.mark)
+
+
+def _strokes(axes: Axes, values: np.ndarray) -> None:
+    """Show above a panel where the data lie."""
+    low, high = axes.get_xlim()
+    inside = values[(values >= low) & (values <= high)]
+    axes.plot(
+        inside, np.full(len(inside), 1.035), "|", color=style.INK, markersize=4, markeredgewidth=0.7, alpha=0.6,
+        clip_on=False, gid="observed", transform=axes.get_xaxis_transform(),
+    )  # fmt: skip
 
 
 def _write_codes(
@@ -167,7 +182,7 @@ def ink_on(colour: str) -> str:
 
 def _key(frame: pd.DataFrame, order: Sequence[str], merge: Mapping[str, Sequence[str]]) -> list[Patch]:
     """Return the legend from above to below, as the areas are stacked."""
-    label_of = dict(zip(frame["scenario"].astype(str), frame["label"].astype(str), strict=True))
+    label_of = dict(zip(frame["code"].astype(str), frame["label"].astype(str), strict=True))
     looks: dict[str, Any] = {"edgecolor": "none"}
     return [
         Patch(
