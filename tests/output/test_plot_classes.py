@@ -1,10 +1,13 @@
 """The wheel and the stacked areas: what is filled is the probability, and the areas are those of the table."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 from estimands.variants import with_moderators
 from matplotlib.collections import PolyCollection
 from matplotlib.patches import Arc, Circle, Wedge
+from PIL import Image
 from plot_help import SIX, classified, drawn, outside, overlaps, words_of
 
 from mcpbayes import vocabulary as words
@@ -101,6 +104,15 @@ def test_the_wheel_of_a_level_says_which():
     assert "level new" in " ".join(words_of(gallery.scenario_wheel(classified(), "new"), "note")[0].split())
     with pytest.raises(ValueError, match="level must be one of"):
         gallery.scenario_wheel(classified(), "study")
+
+
+@pytest.mark.parametrize("name", ["scenario_wheel", "tolerance_sweep", "scenario_plane"])
+def test_fewer_colours_for_notebooks_are_the_same_to_the_eye(name):
+    png = gallery.as_png(drawn(name), dpi=144)
+    small = style.with_palette(png)
+    before, after = (np.asarray(Image.open(BytesIO(b)).convert("RGB")).astype(int) for b in (png, small))
+    assert np.abs(after - before).max() <= 16
+    assert len(small) < len(png) / 2
 
 
 # The sweep
