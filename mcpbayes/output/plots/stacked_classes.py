@@ -76,8 +76,8 @@ def stacked_classes(grid: Grid, levels: Sequence[str], merge: Mapping[str, Seque
     """
     frame, names = grid.frame, list(grid.heads)
     order = stacking(frame["code"].astype(str).unique().tolist(), merge)
-    wide, tall = _PANEL
-    width = max(_LEFT + len(levels) * wide + (len(levels) - 1) * _GAP + 0.3, 6.7)
+    wide, tall = _PANEL if len(levels) > 1 else (2 * _PANEL[0] + _GAP, _PANEL[1])
+    width = _LEFT + len(levels) * wide + (len(levels) - 1) * _GAP + 0.3
     entries = _key(frame, order, merge)
     note = lettering.wrap(note, width - 0.4, 7.0)
     foot = lettering.note_height(note) + 0.25
@@ -152,7 +152,7 @@ def _write_codes(
     mark: float | None,
 ) -> None:
     """Write the code of a class into its area where it is thick enough to hold it."""
-    wide, tall = _PANEL
+    wide, tall = style.width_in_inches(axes), _PANEL[1]
     fine = np.linspace(x.min(), x.max(), _FINE)
     tops = np.cumsum([np.interp(fine, x, row) for row in heights], axis=0)
     bottoms = np.vstack([np.zeros(_FINE), tops[:-1]])

@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
+from scipy.spatial import KDTree
 
 from mcpbayes import vocabulary as words
 from mcpbayes.output.plots import lettering
@@ -52,6 +53,9 @@ BAND: Final = "#e8e6df"
 RISE: Final = "#3f5fb0"
 STAY: Final = "#8a8a8a"
 FALL: Final = "#b5452c"
+
+#: Colours that a picture with a palette keeps exactly, of 256.
+_EXACT: Final = 64
 
 #: Percent changes that may label an axis, the roundest first.
 _ROUND_PERCENT: Final = (
@@ -151,10 +155,21 @@ def with_palette(png: bytes) -> bytes:
 
     Notes
     -----
-    By maximum coverage, which keeps rare colours: a class that fills a few pixels must not take another's.
+    The commonest colours stay as they are, so that no area takes its neighbour's tint; the others, at the edges of
+    letters and lines, are chosen by maximum coverage, which keeps rare colours.
     """
-    buffer, image = BytesIO(), Image.open(BytesIO(png)).convert("RGB")
-    image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+    image = Image.open(BytesIO(png)).convert("RGB")
+    pixels = np.asarray(image)
+    colours, of_pixel, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True)
+    rest = 256 - min(_EXACT, len(colours))
+    found = image.quantize(rest, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).getpalette() or []
+    spread = np.array(found[: 3 * rest], dtype=np.uint8).reshape(-1, 3)
+    palette = np.concatenate([colours[np.argsort(-counts, kind="stable")[:_EXACT]], spread])
+    nearest = KDTree(palette.astype(float)).query(colours.astype(float))[1].astype(np.uint8)
+    small = Image.fromarray(nearest[of_pixel].reshape(pixels.shape[:2]))
+    small.putpalette(palette.ravel().tolist())
+    buffer = BytesIO()
+    small.save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
 
