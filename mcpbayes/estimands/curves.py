@@ -10,6 +10,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
+from mcpbayes.estimands.absolute import points_of, ratio_at, require_ratios
 from mcpbayes.estimands.change import has_both_pools
 from mcpbayes.estimands.claims import CHANGE_LABELS
 from mcpbayes.estimands.classes import coarsening
@@ -19,7 +20,7 @@ from mcpbayes.estimands.effects import population_effects
 from mcpbayes.estimands.exact import Judge, judge_of, judged, population_of, population_pieces
 from mcpbayes.estimands.targets import KIND, POPULATION, kinds_of, population_points
 from mcpbayes.estimands.tree import group, specification
-from mcpbayes.estimands.walk import TargetDraws, pools_of
+from mcpbayes.estimands.walk import Ratios, TargetDraws, pools_of
 from mcpbayes.specification.fields import number
 from mcpbayes.specification.structure import Scheme
 from mcpbayes.workers import in_threads
@@ -64,8 +65,9 @@ def tolerance_sweep(result: xr.DataTree, percent: Iterable[float] = PERCENT) -> 
     judge, scheme = _judging(result, asked), specification(result).scenarios
     parts = []
     for value in given:
-        here = replace(scheme, tolerance_percent=dict.fromkeys(scheme.tolerance_percent, value))
-        rows = _rows(asked, judge(judge_of(result, here)), here)
+        every = dict.fromkeys(scheme.tolerance_percent, value)
+        here = replace(scheme, tolerance_percent=every, tolerance_points={})
+        rows = _rows(asked, judge(here), here)
         rows.insert(2, "tolerance_percent", value)
         parts.append(rows)
     columns = ["level", "name", "tolerance_percent", *_TAIL]
@@ -106,7 +108,7 @@ def scenarios_along(
     if not points:
         raise SpecificationError("no value is given", f"at.{moderator}")
     asked, scheme = _population(result, xr.concat(points, dim="point")), specification(result).scenarios
-    rows = _rows(asked, _judging(result, asked)(judge_of(result)), scheme)
+    rows = _rows(asked, _judging(result, asked)(scheme), scheme)
     each = len(rows) // asked.sizes["target"]
     of = np.repeat(np.tile(np.arange(len(places)), len(POPULATION)), each)
     rows.insert(2, "kind", np.array([kind for kind, _ in places], dtype=object)[of])
@@ -141,17 +143,32 @@ def _population(result: xr.DataTree, points: xr.Dataset) -> xr.Dataset:
     return both.assign_coords(name=("target", np.tile(names, len(POPULATION))))
 
 
-def _judging(result: xr.DataTree, asked: xr.Dataset) -> Callable[[Judge], Iterable[Counts]]:
-    """Return what gives the probabilities of targets for any tolerances: moments, or draws, are worked out once."""
-    if not why_not_normal(result):
-        pieces = list(population_pieces(population_of(result), asked))
-        return lambda judge: in_threads(lambda piece: judged(piece, judge), pieces)
+def _judging(result: xr.DataTree, asked: xr.Dataset) -> Callable[[Scheme], Iterable[Counts]]:
+    """Return what gives the probabilities of targets in any scheme: moments, or draws, are worked out once."""
+    pieces = [] if why_not_normal(result) else list(population_pieces(population_of(result), asked))
+
+    def judging(scheme: Scheme) -> Iterable[Counts]:
+        judge = judge_of(result, scheme)
+        if pieces and points_of(scheme) is None:
+            return in_threads(lambda piece: judged(piece, judge), pieces)
+        return _counted(result, asked, judge, points_of(scheme))
+
+    return judging
+
+
+def _counted(result: xr.DataTree, asked: xr.Dataset, judge: Judge, points: float | None) -> list[Counts]:
+    """Count the classes of targets of the levels mean and new, redrawn as for the group ``delta_mcp``."""
     posterior = group(result, words.POSTERIOR)
     effect, _ = population_effects(posterior, asked, result.attrs["seed"])
     pools = pools_of(posterior)
     assert pools is not None
     draws = TargetDraws(np.arange(len(effect)), effect)
-    return lambda judge: [count_targets(draws, pools, judge.chains, judge.eps, judge.place, judge.worlds)]
+    if points is not None:
+        require_ratios(result)
+        rows = np.stack([ratio_at(result, level) for level in POPULATION])
+        of = (asked["level"].values == POPULATION[1]).astype(np.intp)
+        draws = draws._replace(ratio=Ratios(rows, of))
+    return [count_targets(draws, pools, judge.chains, judge.eps, judge.place, judge.worlds, points=points)]
 
 
 def _rows(asked: xr.Dataset, counts: Iterable[Counts], scheme: Scheme) -> pd.DataFrame:

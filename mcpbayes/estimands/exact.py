@@ -32,10 +32,21 @@ from mcpbayes.estimands.tree import group, specification
 from mcpbayes.specification.structure import Scheme
 from mcpbayes.workers import in_threads
 
-#: Draws of φ behind a probability at the levels study and comparison, all chains together: as many as `_EVALUATIONS`
-#: allow, within these limits. Large tables need fewer: their φ hardly varies.
-_FEWEST, _MOST = 200, 4000
-_EVALUATIONS: Final = 500_000
+#: Draws of φ behind a probability at the levels study and comparison, all chains together: within these limits, and as
+#: `_EVALUATIONS` allow, so many that Monte-Carlo errors are `_BAR` times smaller than those of counting `_COUNTED`
+#: independent draws. Large tables need fewer: their φ hardly varies.
+_FEWEST, _MOST = 120, 4000
+_EVALUATIONS: Final = 300_000
+_BAR, _COUNTED = 6.0, 4000
+
+#: Draws of φ by which the first studies judge how many are needed.
+_PILOT: Final = 200
+
+#: How many draws of a chain are worth an independent one, at most, where they are evenly spaced.
+_WORTH: Final = 1.5
+
+#: Probabilities between which errors are compared.
+_LOW, _HIGH = 0.02, 0.98
 
 #: Draws of φ at the levels mean and new, where targets are few: as many as comparisons × draws of collapsing the table
 #: allow, within these limits.
@@ -94,10 +105,28 @@ def exact_counts(result: xr.DataTree, asked: xr.Dataset) -> Iterator[Counts]:
     judge = judge_of(result)
     population = np.isin(asked["level"].values, POPULATION)
     yield from population_counts(result, asked.isel(target=population), judge)
-    observed = asked.sizes["target"] - int(population.sum())
-    wanted = int(np.clip(_EVALUATIONS // max(observed, 1), _FEWEST, _MOST))
-    found = worlds(result, _per_chain(wanted, judge.chains))
-    yield from in_threads(lambda piece: judged(piece, judge), _observed_pieces(found, int(population.sum())))
+    first = int(population.sum())
+    found = worlds(result, draws_wanted(result, judge, asked.sizes["target"] - first))
+    yield from in_threads(lambda piece: judged(piece, judge), _observed_pieces(found, first))
+
+
+def draws_wanted(result: xr.DataTree, judge: Judge, targets: int) -> int:
+    """Return how many draws of each chain the studies and comparisons need, judged by the first studies.
+
+    Notes
+    -----
+    With R the variance of the probabilities over draws of φ, relative to p(1 − p), n draws of φ have errors
+    √(n/(R · counted)) times smaller than counted draws; R is the median over classes that are neither rare nor certain.
+    """
+    found = worlds(result, _per_chain(_PILOT, judge.chains))
+    *_, normals = next(observed_normals(found))
+    classes, _ = series(Pieces(np.empty(0), np.eye(normals.mean.shape[1]), normals), judge.eps)
+    p = classes.mean(axis=-1)
+    open_ = (p > _LOW) & (p < _HIGH)
+    relative = classes.var(axis=-1)[open_] / (p * (1 - p))[open_]
+    wanted = _BAR**2 * _COUNTED * _WORTH * float(np.median(relative)) if open_.any() else _FEWEST
+    most = int(np.clip(_EVALUATIONS // max(targets, 1), _FEWEST, _MOST))
+    return _per_chain(int(np.clip(wanted, _FEWEST, most)), judge.chains)
 
 
 def _per_chain(wanted: int, chains: int) -> int:

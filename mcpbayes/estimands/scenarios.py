@@ -9,6 +9,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
+from mcpbayes.estimands.absolute import ends_of, points_of, ratio_at
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.claims import UNIONS
 from mcpbayes.estimands.classes import classify_effects, coarsening, tolerances
@@ -109,8 +110,8 @@ def classify(result: xr.DataTree, settings: Settings = (), method: Method = "aut
     if method == EXACT and (reason := why_counted(new)):
         raise SpecificationError(f"exact probabilities cannot be had: {reason}; take 'auto' or 'counting'", "method")
     if method == COUNTING or why_counted(new):
-        count = counting(new)
-        walk = sources(data, posterior, change, asked, new.attrs["seed"], ratios=False)
+        count, absolute = counting(new), points_of(specification(new).scenarios) is not None
+        walk = sources(data, posterior, change, asked, new.attrs["seed"], ratios=absolute)
         counts = in_threads(lambda source: count(source()), walk)
     made = with_scenarios(new, asked, counts)
     # With other tolerances or intervals, what was said of studies left out does not hold any more.
@@ -119,6 +120,8 @@ def classify(result: xr.DataTree, settings: Settings = (), method: Method = "aut
 
 def why_counted(result: xr.DataTree) -> str:
     """Return why the probabilities of a result are counted from draws; empty where they are exact."""
+    if points_of(specification(result).scenarios) is not None:
+        return "a tolerance in percentage points hangs on the drawn ratio of the control"
     return why_not_normal(result)
 
 
@@ -134,13 +137,16 @@ def with_scenarios(result: xr.DataTree, asked: xr.Dataset, counts: Iterable[Coun
     counts : iterable of Counts, optional
         What a walk along all targets has counted; by default probabilities are exact.
     """
-    scheme, seed = specification(result).scenarios, result.attrs["seed"]
+    scheme = specification(result).scenarios
     codes, labels, place = coarsening(scheme)
     data, posterior = group(result, words.DATA), group(result, words.POSTERIOR)
     at: At = json.loads(group(result, words.DELTA_MCP).attrs["at"])
     points = population_points(data, kinds_of(posterior), at)
     made = _gathered(exact_counts(result, asked) if counts is None else counts, asked.sizes["target"], len(codes))
-    share = share_draws(posterior, points, tolerances(scheme), seed)
+    absolute = points_of(scheme)
+    ends = None if absolute is None else ends_of(ratio_at(result, words.NEW), absolute)
+    prior = _prior_probability(result, asked, scheme, place) if made.prior is None else made.prior
+    share = share_draws(posterior, points, tolerances(scheme), ends)
     if scheme.merge:
         share = np.stack([share[..., place == code].sum(axis=-1) for code in range(len(codes))], axis=-1)
     each = ("target", "scenario")
@@ -148,7 +154,7 @@ def with_scenarios(result: xr.DataTree, asked: xr.Dataset, counts: Iterable[Coun
         {
             "probability": (each, made.probability),
             "mcse": (each, made.mcse),
-            "prior_probability": (each, _prior_probability(result, asked, scheme, place)),
+            "prior_probability": (each, prior),
             "change_probability": (("target", "change"), made.change),
             "union_probability": (("target", "union"), made.union),
             "entropy": ("target", entropy(made.probability)),
@@ -166,6 +172,7 @@ def with_scenarios(result: xr.DataTree, asked: xr.Dataset, counts: Iterable[Coun
     )
     dataset.attrs = {
         "tolerance_percent": json.dumps(dict(scheme.tolerance_percent)),
+        "tolerance_points": json.dumps(dict(scheme.tolerance_points)),
         "decide_at": scheme.decide_at,
         "method": EXACT if counts is None else COUNTING,
         "method_reason": "" if counts is None else why_counted(result),
@@ -177,7 +184,11 @@ def _gathered(counts: Iterable[Counts], size: int, classes: int) -> Counts:
     """Return what is known of all targets in their order."""
     widths = (classes, classes, len(CHANGES), len(UNIONS))
     whole = Counts(np.arange(size), *(np.full((size, width), np.nan) for width in widths))
+    prior = np.full((size, classes), np.nan)
     for found in counts:
-        for values, part in zip(whole[1:], found[1:], strict=True):
+        for values, part in zip(whole[1:5], found[1:5], strict=True):
             values[found.places] = part
+        if found.prior is not None:
+            whole = whole._replace(prior=prior)
+            prior[found.places] = found.prior
     return whole
