@@ -15,9 +15,11 @@ from mcpbayes.errors import SpecificationError
 from mcpbayes.estimands import curves
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.scenarios import classify
+from mcpbayes.output.document.model import tolerance_words
 from mcpbayes.output.plots import gallery, style
 from mcpbayes.output.plots.class_curves import PERCENT
 from mcpbayes.output.plots.stacked_classes import ink_on, stacking
+from mcpbayes.specification.loading import load_model
 
 MERGED = ('scenarios.merge={"up"=["N+C+r+","N+C0r+","N+C-r+"]}', 'scenarios.labels={"up"="stronger pump"}')
 CENTRE_MERGED = ('scenarios.merge={"calm"=["N0C0r0","N+C+r0"]}',)
@@ -155,6 +157,18 @@ def test_tolerances_that_differ_are_named_and_not_marked():
     assert not [line for axes in panels(figure) for line in axes.lines]
     for text in (words_of(figure, "note")[0], gallery.caption(result, "tolerance_sweep")):
         assert "±3 % (SOC)" in text.replace("\n", " ")
+
+
+def test_a_tolerance_in_percentage_points_is_said_in_every_text_and_not_marked():
+    result = classified(SIX[:1], settings=("scenarios.tolerance_points.delta_mcp=1.5",))
+    figure = gallery.tolerance_sweep(result)
+    assert not [line for axes in panels(figure) for line in axes.lines]
+    said = [words_of(figure, "note")[0], *(gallery.caption(result, name) for name in ("tolerance_sweep", "densities"))]
+    said += [words_of(getattr(gallery, name)(result), "note")[0] for name in ("scenario_wheel", "scenario_plane")]
+    for text in said:
+        assert "1.5 percentage points" in " ".join(text.split())
+    scheme = load_model("arm-based", settings=["scenarios.tolerance_points.delta_mcp=1.5"]).scenarios
+    assert tolerance_words(scheme) == "±5 % for necromass C, ±5 % for SOC and ±1.5 percentage points for ΔMCP"
 
 
 def test_levels_and_names_choose_the_panels():

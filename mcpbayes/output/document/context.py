@@ -212,8 +212,8 @@ def _some(names: list[str], most: int = 6) -> str:
 def _about_scenarios(result: xr.DataTree, spec: Specification) -> Row:
     scheme = spec.scenarios
     common: Row = {
-        "tolerance": model.tolerance_words(scheme.tolerance_percent),
-        "tolerance_ratio": f"±{numbers.significant(float(scheme.tolerance_percent['ratio']))} %",
+        "tolerance": model.tolerance_words(scheme),
+        "tolerance_ratio": model.ratio_tolerance_words(scheme),
         "decide_at": f"{scheme.decide_at:g}",
         "level_words": {level: material.heading(setting) for level, setting in _SETTINGS.items()},
         "merged": bool(scheme.merge or scheme.labels),

@@ -82,10 +82,10 @@ def _scenario_wheel(result: xr.DataTree) -> str:
 
 
 def _tolerance_sweep(result: xr.DataTree) -> str:
-    used = targets.specification(result).scenarios.tolerance_percent
-    mark = f"dashed: the tolerance in use, ±{used[words.SOC]:g} %" if len(set(used.values())) == 1 else (
-        f"in use are {targets.tolerance_words(result)}"
-    )  # fmt: skip
+    used = targets.single_tolerance(result)
+    mark = f"in use are {targets.tolerance_words(result)}"
+    if used is not None:
+        mark = f"dashed: the tolerance in use, ±{used:g} %"
     return (
         f"Posterior probability (%) of the scenario classes for {_whose(result)}, stacked, when changes within "
         f"tolerances of {PERCENT[0]:g} to {PERCENT[-1]:g} % count as none ({mark}): of {_LEVELS}. {ORDER[0].upper()}"
@@ -116,11 +116,11 @@ def _scenario_bars(result: xr.DataTree) -> str:
 
 def _densities(result: xr.DataTree) -> str:
     unit = _unit(targets.has_absolute_change(result, targets.headline_names(result)))
-    ratio = targets.specification(result).scenarios.tolerance_percent["ratio"]
+    ratio = targets.ratio_tolerance_words(result).removeprefix("±")
     return (
         f"Posterior density of ΔMCP, the change of necromass/SOC {unit}, for {_whose(result)}: of {_LEVELS}. "
         f"Under each density its median, 50 % interval and {targets.interval_words(result)}; P(rise) and P(fall) are "
-        f"the probabilities that the ratio changes by more than {ratio:g} % of itself."
+        f"the probabilities that the ratio changes by more than {ratio}."
     )
 
 

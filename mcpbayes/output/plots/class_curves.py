@@ -62,8 +62,7 @@ def tolerance_sweep(
     lacking = [name for name in chosen if name not in set(table["name"])]
     if lacking:
         raise ValueError(f"names must be kinds, categories or averages; points asked for have no sweep: {lacking}.")
-    merge, used = _merge(result), set(targets.specification(result).scenarios.tolerance_percent.values())
-    mark = float(used.pop()) if len(used) == 1 else None
+    merge, mark = _merge(result), targets.single_tolerance(result)
     heads = {name: _head(result, name) for name in chosen}
     axis = "tolerance of both pools and their ratio, ±%"
     grid = Grid(_classes(table, table["name"]), "tolerance_percent", axis, heads, mark)

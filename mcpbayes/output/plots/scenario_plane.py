@@ -197,6 +197,10 @@ def _note(result: xr.DataTree, clouds: Sequence[Cloud], low: float, high: float)
     left_out += (
         f" {lettering.count(far, 'arrow')} {'starts' if far == 1 else 'start'} outside the frame." if far else ""
     )
+    scheme = targets.specification(result).scenarios
+    if targets.points_of(scheme) is not None:
+        ratio = scheme.tolerance_percent["ratio"]
+        left_out += f" A tolerance in percentage points has no one border: beside the 1:1 line that of ±{ratio:g} %."
     return (
         "Regions are highest-density regions of the joint posterior of both effects. Sector borders are the tolerances "
         f"({targets.tolerance_words(result)}); sector codes give the signs of the changes in necromass (N), SOC (C) "
