@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from mcpbayes import vocabulary as words
-from mcpbayes.errors import StageError
+from mcpbayes.errors import SpecificationError, StageError
 from mcpbayes.estimands.layout import Array
 from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.targets import POPULATION, targets
@@ -80,6 +80,12 @@ def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | 
     effects integrated out; r₀ is averaged over the remaining controls. Random numbers beyond the chains are those of
     the result, so that differences are less noisy than each estimate.
     """
+    if specification(result).scenarios.tolerance_points:
+        raise SpecificationError(
+            "studies are left out with a tolerance of the ratio in percent only; take "
+            "scenarios.tolerance_points.delta_mcp=none, or go without influence",
+            "scenarios.tolerance_points",
+        )
     data, posterior, change = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.DELTA_MCP))
     names = data["study"].values.astype(str).tolist()
     require_studies(data)

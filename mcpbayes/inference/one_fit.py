@@ -56,6 +56,7 @@ def fit_once(
         "schema_version": words.SCHEMA_VERSION,
         "mcpbayes_version": mcpbayes.__version__,
         "engine": engine,
+        words.CONDITIONAL: words.GAUSSIAN,
         "kernel": "numba" if use_numba(arms.sizes["comparison"]) else "numpy",
         "seed": seed,
         "specification": to_toml(model),

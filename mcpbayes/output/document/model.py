@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from mcpbayes import vocabulary as words
+from mcpbayes.estimands.absolute import points_of
 from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.tree import specification
 from mcpbayes.inference.assumed import imputed_correlations
@@ -19,7 +20,7 @@ from mcpbayes.output.document.material import Row, is_on, outcome_words
 from mcpbayes.specification.formula import categories, numeric
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.priors import prior_of_coefficient
-from mcpbayes.specification.structure import Number, Prior, Specification
+from mcpbayes.specification.structure import Number, Prior, Scheme, Specification
 
 #: Quantiles that stand for a prior of ϱ where its interval is shown.
 _QUANTILES: Final = 4000
@@ -203,13 +204,22 @@ def moderators(data: xr.Dataset) -> list[Row]:
     return rows
 
 
-def tolerance_words(percent: Mapping[str, float]) -> str:
-    """Return the tolerances of the scenarios in percent, as text."""
-    values = {key: numbers.significant(float(value)) for key, value in percent.items()}
+def ratio_tolerance_words(scheme: Scheme) -> str:
+    """Return the tolerance of the ratio as text: relative, or in percentage points of ΔMCP where that is in use."""
+    points = points_of(scheme)
+    if points is None:
+        return f"±{numbers.significant(float(scheme.tolerance_percent['ratio']))} %"
+    return f"±{numbers.significant(points)} percentage points"
+
+
+def tolerance_words(scheme: Scheme) -> str:
+    """Return the tolerances of the scenarios as text."""
+    values = {key: f"±{numbers.significant(float(value))} %" for key, value in scheme.tolerance_percent.items()}
+    values["ratio"] = ratio_tolerance_words(scheme)
     if len(set(values.values())) == 1:
-        return f"±{next(iter(values.values()))} %"
-    called = {"ratio": "their ratio"}
-    return numbers.listing([f"±{value} % for {called.get(key) or outcome_words(key)}" for key, value in values.items()])
+        return values["ratio"]
+    called = {"ratio": "ΔMCP" if points_of(scheme) is not None else "their ratio"}
+    return numbers.listing([f"{value} for {called.get(key) or outcome_words(key)}" for key, value in values.items()])
 
 
 #: What several fits can carry, in words.
