@@ -108,6 +108,7 @@ def reliability(bins: Array, rng: np.random.Generator) -> list[dict[str, float]]
     The band is that of the frequency of true ones less the mean probability, put around the mean probability: where the
     curve lies within, the bin agrees with p.
     """
+    bins = bins[:, bins[..., 0].sum(axis=0) > 0]
     total = bins.sum(axis=0)
     gaps = []
     for _ in range(BOOTSTRAPS):
@@ -118,18 +119,17 @@ def reliability(bins: Array, rng: np.random.Generator) -> list[dict[str, float]]
     ends = np.nanquantile(gaps, [(1 - BAND) / 2, (1 + BAND) / 2], axis=0)
     curve = []
     for (cells, p, true), low, high in zip(total, *ends, strict=True):
-        if cells:
-            mean, gap = p / cells, (true - p) / cells
-            curve.append(
-                {
-                    "cells": int(cells),
-                    "mean_probability": float(mean),
-                    "frequency": float(true / cells),
-                    "lower": float(mean + gap - high),
-                    "upper": float(mean + gap - low),
-                    "within": bool(low <= 0 <= high),
-                }
-            )
+        mean, gap = p / cells, (true - p) / cells
+        curve.append(
+            {
+                "cells": int(cells),
+                "mean_probability": float(mean),
+                "frequency": float(true / cells),
+                "lower": float(mean + gap - high),
+                "upper": float(mean + gap - low),
+                "within": bool(low <= 0 <= high),
+            }
+        )
     return curve
 
 

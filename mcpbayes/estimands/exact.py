@@ -35,7 +35,7 @@ from mcpbayes.workers import in_threads
 #: Draws of φ behind a probability at the levels study and comparison, all chains together: within these limits, and as
 #: `_EVALUATIONS` allow, so many that Monte-Carlo errors are `_BAR` times smaller than those of counting `_COUNTED`
 #: independent draws. Large tables need fewer: their φ hardly varies.
-_FEWEST, _MOST = 120, 4000
+_FEWEST, _MOST = 64, 4000
 _EVALUATIONS: Final = 300_000
 _BAR, _COUNTED = 6.0, 4000
 
@@ -197,8 +197,9 @@ def judged(piece: Pieces, judge: Judge) -> Counts:
         raise ConvergenceError("The moments of effects are not finite, so no class can be told; fit again.")
     classes, change = series(piece, judge.eps)
     size = int(judge.place.max()) + 1
-    merged = np.zeros((size, *classes.shape[1:]))
-    np.add.at(merged, judge.place, classes)
+    merged = classes
+    if size < len(classes):
+        merged = np.stack([classes[judge.place == one].sum(axis=0) for one in range(size)])
     by_chain = np.moveaxis(merged, 0, 1).reshape(len(piece.places), size, judge.chains, -1)
     means = classes.mean(axis=-1).T, change.mean(axis=-1).T
     return Counts(
