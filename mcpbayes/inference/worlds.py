@@ -23,7 +23,7 @@ from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
 
 #: Draws of a pooled result, as a multiple of those of one fit.
-POOLED: Final = 4
+POOLED: Final = 2
 #: Fewest draws per chain of a world that stand for it.
 FEWEST: Final = 50
 
