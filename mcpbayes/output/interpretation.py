@@ -121,12 +121,12 @@ READINGS: Final[dict[str, Reading]] = {
     ),
     "C+": Reading(
         "Count on more carbon in total, and leave open whether microbes have a part in it.",
-        "The total grows; of the microbial part no direction is probable enough.",
+        "The total grows; no statement on both pools together is probable enough.",
         "measure amino sugars in more of the comparisons.",
     ),
     "C-": Reading(
         "Count on less carbon in total, and leave open whether microbial residues go too.",
-        "The total shrinks; of the microbial part no direction is probable enough.",
+        "The total shrinks; no statement on both pools together is probable enough.",
         "measure amino sugars in more of the comparisons.",
     ),
     "N+": Reading(

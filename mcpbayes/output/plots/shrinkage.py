@@ -14,6 +14,9 @@ from mcpbayes.output.plots import targets
 #: More arrows than this in a panel are lines without heads, the fainter the more there are.
 MOST_ARROWS: Final = 60
 
+#: Digits of a log ratio that are drawn.
+_DECIMALS: Final = 9
+
 
 def raw_log_ratios(result: xr.DataTree) -> np.ndarray:
     """Return the log ratios of the table as they were analysed, NaN where a pool is missing, (comparison, K)."""
@@ -35,7 +38,8 @@ def raw_log_ratios(result: xr.DataTree) -> np.ndarray:
 def draw_shrinkage(axes: Axes, raw: np.ndarray, means: np.ndarray, colour: str) -> None:
     """Draw an arrow from each raw log ratio to the posterior mean; both (comparison, 2), raw with NaN for none."""
     known = np.isfinite(raw).all(axis=1)
-    raw, means = raw[known], means[known]
+    # Where a path is cut at a point is found step by step: the last bit of a mean could move the step, and a pixel.
+    raw, means = (np.round(values[known], _DECIMALS) for values in (raw, means))
     if len(raw) > MOST_ARROWS:
         faint = max(0.12, 0.5 * MOST_ARROWS / len(raw))
         lines = LineCollection(list(np.stack([raw, means], axis=1)), colors=colour, linewidths=0.4, alpha=faint)

@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
-from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
 
 from mcpbayes import vocabulary as words
 from mcpbayes.output.plots import lettering
@@ -165,7 +165,8 @@ def with_palette(png: bytes) -> bytes:
     found = image.quantize(rest, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).getpalette() or []
     spread = np.array(found[: 3 * rest], dtype=np.uint8).reshape(-1, 3)
     palette = np.concatenate([colours[np.argsort(-counts, kind="stable")[:_EXACT]], spread])
-    nearest = KDTree(palette.astype(float)).query(colours.astype(float))[1].astype(np.uint8)
+    apart = cdist(colours.astype(float), palette.astype(float))
+    nearest = apart.argmin(axis=1).astype(np.uint8)
     small = Image.fromarray(nearest[of_pixel].reshape(pixels.shape[:2]))
     small.putpalette(palette.ravel().tolist())
     buffer = BytesIO()
