@@ -39,8 +39,9 @@ _FEWEST, _MOST = 64, 4000
 _EVALUATIONS: Final = 300_000
 _BAR, _COUNTED = 6.0, 4000
 
-#: Draws of φ by which the first studies judge how many are needed.
+#: Draws of φ, and targets of the first studies at most, by which it is judged how many are needed.
 _PILOT: Final = 200
+_PILOT_TARGETS: Final = 100
 
 #: How many draws of a chain are worth an independent one, at most, where they are evenly spaced.
 _WORTH: Final = 1.5
@@ -120,7 +121,9 @@ def draws_wanted(result: xr.DataTree, judge: Judge, targets: int) -> int:
     """
     found = worlds(result, _per_chain(_PILOT, judge.chains))
     *_, normals = next(observed_normals(found))
-    classes, _ = series(Pieces(np.empty(0), np.eye(normals.mean.shape[1]), normals), judge.eps)
+    some = slice(None, None, -(-normals.mean.shape[1] // _PILOT_TARGETS))
+    mean, sigma = normals.mean[:, some], normals.sigma[:, :, some]
+    classes = class_probabilities(mean, sigma, judge.eps)
     p = classes.mean(axis=-1)
     open_ = (p > _LOW) & (p < _HIGH)
     relative = classes.var(axis=-1)[open_] / (p * (1 - p))[open_]

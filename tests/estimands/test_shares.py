@@ -8,6 +8,8 @@ from mcpbayes import vocabulary as words
 from mcpbayes.estimands import shares as room
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.classes import tolerances
+from mcpbayes.estimands.heterogeneity import total_covariance
+from mcpbayes.estimands.orthants import class_probabilities
 from mcpbayes.estimands.scenarios import classify
 from mcpbayes.estimands.shares import share_draws
 from mcpbayes.estimands.targets import population_points
@@ -59,6 +61,19 @@ def test_shares_depend_neither_on_further_points_nor_on_blocks(monkeypatch: pyte
     monkeypatch.setattr(room, "_BLOCK", 33)
     more = share_draws(posterior, population_points(data, kinds, {"duration_years": [5]}), EPS)
     np.testing.assert_allclose(more[:, :, :-1], few, atol=1e-14)
+
+
+def test_categories_have_shares_averaged_over_kinds() -> None:
+    tree = with_moderators(draws=20)
+    data, posterior = tree["data"].to_dataset(), tree["posterior"].to_dataset()
+    points = population_points(data, ("manure", "straw"))
+    shares = share_draws(posterior, points, EPS)
+    place = points["point"].values.tolist().index("ecosystem=forest")
+    here = posterior.isel(chain=1, draw=3)
+    typical = points["row"].values[place] @ here["beta"].values
+    sigma = total_covariance(posterior)[1, 3]
+    each = [class_probabilities(typical + kind, sigma, EPS) for kind in here["kind_effect"].values]
+    np.testing.assert_allclose(shares[1, 3, place], np.mean(each, axis=0), atol=1e-12)
 
 
 @pytest.mark.parametrize("kinds", [("manure", "straw"), ("manure",)])
