@@ -44,7 +44,8 @@ def arms_of(rows: int, kinds: int = 0):  # noqa: ANN201  a labelled dataset
     import mcpbayes as mb
 
     names = tuple(f"kind {letter}" for letter in "abcde"[:kinds]) or ("treatment",)
-    model = mb.load_model("arm-based", settings=["levels.kind=on", "levels.site=on"] if kinds else [])
+    given = ["data.dispersion.sd_model=reported"]  # V given: the bars are for one fit
+    model = mb.load_model("arm-based", settings=given + (["levels.kind=on", "levels.site=on"] if kinds else []))
     table, _ = mb.simulate(model, studies=max(rows // PER_STUDY, 3), seed=SEED, kinds=names)
     table = table.iloc[:rows]
     if kinds:
@@ -163,6 +164,7 @@ def cold() -> dict[str, float]:
         frame.iloc[:150].to_csv(table, index=False)
         program = [sys.executable, "-m", "mcpbayes.cli"]
         run = [*program, "run", str(table), "--out", str(out), "--no-report", "--overwrite"]
+        run += ["--set", "data.dispersion.sd_model=reported"]
         fresh = os.environ | {"PYTHONPYCACHEPREFIX": f"{folder}/bytecode", "NUMBA_CACHE_DIR": f"{folder}/kernels"}
         usual = dict(os.environ)
 

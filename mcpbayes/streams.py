@@ -23,6 +23,7 @@ PURPOSES: Final = {
     "worlds": 10,  # one seed per world of a result that is pooled over worlds
     "doubts": 11,  # which value of one doubt goes with which of another in a world, block = place of the doubt
     "factors": 12,  # conversion factors of amino sugars: the triples (block 0), and which of them each draw has
+    "cvs": 13,  # draws of the model of CVs, always with seed 0: they belong to the table
 }
 
 

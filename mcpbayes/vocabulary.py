@@ -52,6 +52,10 @@ COMPARISON: Final = "comparison"
 AVERAGE: Final = "average"
 AVERAGE_OVER_KINDS: Final = "average over kinds"
 
+#: Root attribute of a result that says what effects are given standard deviations and correlations, and its value.
+CONDITIONAL: Final = "conditional"
+GAUSSIAN: Final = "gaussian"
+
 # Where a standard deviation, a group size or a correlation came from.
 REPORTED: Final = "reported"
 DERIVED: Final = "derived"
@@ -90,8 +94,10 @@ SYNCHRONOUS: Final = ("N+C+r0", "N-C-r0", "N0C0r0")
 FIGURE_NAMES: Final = MappingProxyType(
     {
         "scenario-plane": "scenario_plane",
+        "scenario-wheel": "scenario_wheel",
         "forest": "forest",
         "scenario-bars": "scenario_bars",
+        "tolerance-sweep": "tolerance_sweep",
         "delta-mcp": "densities",
         "influence": "influence",
     }

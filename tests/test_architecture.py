@@ -38,6 +38,7 @@ DOORS = {
     "nutpie": ("inference/nuts.py", "inference/builders/"),
     "numba": ("kernels.py", "inference/compiled.py", "monte_carlo/compiled.py"),
     "matplotlib": ("output/plots/",),
+    "PIL": ("output/plots/",),
     "arviz_plots": (),
     "arviz_stats": (),
     "rich": (),
@@ -51,7 +52,13 @@ DOORS = {
 #: Declared, but imported nowhere in the package: what asks for it.
 UNSEEN = {"h5netcdf": "xarray writes result.nc through it, chosen by name"}
 #: Imported, but not declared: what brings it.
-BROUGHT = {"pytensor": "pymc", "nutpie": "pymc[nutpie]", "numba": "pymc, by PyTensor", "contourpy": "matplotlib"}
+BROUGHT = {
+    "pytensor": "pymc",
+    "nutpie": "pymc[nutpie]",
+    "numba": "pymc, by PyTensor",
+    "contourpy": "matplotlib",
+    "PIL": "matplotlib",
+}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -42,7 +42,7 @@ def test_another_choice_is_an_error(monkeypatch):
 PROGRAM = """
 import sys
 import mcpbayes as mb
-model = mb.load_model("arm-based")
+model = mb.load_model("arm-based", settings=["data.dispersion.sd_model=reported"])
 table, _ = mb.simulate(model, studies={studies}, seed=4)
 arms = mb.prepare(table, model)
 mb.fit(arms, model, seed=2)

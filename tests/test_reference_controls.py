@@ -16,6 +16,9 @@ from mcpbayes.inference.root import log_restricted
 from mcpbayes.inference.small_matrices import covariance
 from mcpbayes.inference.tree import Hierarchy, build_hierarchy
 
+#: SDs as they are, and log means without correction: what published log ratios hold.
+PLAIN = ("data.effect_size.bias_correction=false", "data.dispersion.sd_model=reported")
+
 #: Heterogeneity and mean of SOC for which the layouts are compared: usual, none at all, small, large.
 TAU_STUDY = np.array([0.2, 0.0, 0.1, 1.0])
 TAU_COMPARISON = np.array([0.1, 0.0, 0.3, 2.0])
@@ -66,7 +69,7 @@ def arms(published, tmp_path) -> Hierarchy:
     spread = {"soc_control_sd": published["sd2i"], "soc_treatment_sd": published["sd1i"]}
     size = {"n_control": published["n2i"], "n_treatment": published["n1i"]}
     table = pd.DataFrame(names(published) | means | spread | size)
-    settings = {"data.effect_size.bias_correction": False, "data.outcomes": ["soc"]}
+    settings = [*PLAIN, "data.outcomes=['soc']"]
     alone = read(table, tmp_path, mb.load_model("arm-based", settings=settings))
     # `prepare` refuses a pool that nobody measured, the hierarchy knows it.
     gap = ((0, 0), (1, 0))
@@ -128,7 +131,7 @@ def test_both_layouts_have_one_likelihood(contrasts, arms):
 def test_both_layouts_have_one_likelihood_with_two_pools(tmp_path):
     """Simulated arms with unequal n, shared controls and gaps, written down as contrasts with ``cov_control``."""
     simulated, _ = mb.simulate(studies=8, seed=5, missing_necromass=0.2)
-    model = mb.load_model("arm-based", settings=["data.effect_size.bias_correction=false", "levels.site=off"])
+    model = mb.load_model("arm-based", settings=[*PLAIN, "levels.site=off"])
     data = mb.prepare(simulated, model)
     tree = build_hierarchy(data)
     table = as_contrasts(data)
@@ -151,3 +154,42 @@ def as_contrasts(data) -> pd.DataFrame:
     for k, outcome in enumerate(data["outcome"].values):
         columns |= {f"yi_{outcome}": y[:, k], f"vi_{outcome}": whole[:, k, k], f"v_control_{outcome}": shared[:, k, k]}
     return pd.DataFrame(columns | {"cov": whole[:, 0, 1], "cov_control": shared[:, 0, 1]})
+
+
+def prepared_soc(table: pd.DataFrame, **names: str) -> tuple[np.ndarray, np.ndarray]:
+    """Log ratios and their covariance, by `prepare`, of published means, SDs and n as SOC; 1 is treated, 2 control."""
+    cells = {
+        f"{stem}{role}{end}": table[f"{letter}{i}i"]
+        for role, i in (("treatment", 1), ("control", 2))
+        for stem, end, letter in (("soc_", "", "m"), ("soc_", "_sd", "sd"), ("n_", "", "n"))
+    }
+    given = {name: table[column] for name, column in names.items()}
+    # plants in one of the tables are heavier than any soil's carbon: as stocks, which have no such bound
+    settings = {"data.effect_size.bias_correction": False, "data.outcomes": ["soc"], "data.units.soc": "Mg/ha"}
+    data = mb.prepare(pd.DataFrame(given | cells), mb.load_model("arm-based", settings=settings))
+    data = data.isel(comparison=np.argsort(data["source_row"].values))
+    own = ~data["treated"].values
+    arm_of = dict(zip(data["control_of_arm"].values[own], data["arm"].values[own], strict=True))
+    group = data["control_of_comparison"].values
+    control, treated = [arm_of[name] for name in group], data["arm_of_comparison"].values
+    y, v = data["log_mean"].isel(outcome=0), data["sampling_covariance"].isel(outcome=0, outcome_bis=0)
+    covariance = np.equal.outer(group, group) * v.sel(arm=control).values + np.diag(v.sel(arm=treated).values)
+    return y.sel(arm=treated).values - y.sel(arm=control).values, covariance
+
+
+def test_prepare_gives_the_effects_of_other_software_for_102_published_contrasts(shared_reference):
+    table = pd.read_csv(shared_reference / "d_curtis1998_effects.csv")
+    table = table.assign(row=range(len(table)))
+    ratio, covariance = prepared_soc(table, study="paper", control_id="row", treatment="row")
+    assert len(ratio) == 102
+    np.testing.assert_allclose(ratio, table["yi_ROM_LS"], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(np.diag(covariance), table["vi_ROM_LS"], rtol=0, atol=1e-10)
+
+
+def test_prepare_gives_the_covariance_of_other_software_for_shared_controls(shared_reference):
+    table = pd.read_csv(shared_reference / "e_shared_control_data.csv")
+    ratio, covariance = prepared_soc(table, study="study", control_id="ctlgrp", treatment="trt")
+    np.testing.assert_allclose(ratio, table["yi"], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(np.diag(covariance), table["vi"], rtol=0, atol=1e-10)
+    exact = pd.read_csv(shared_reference / "e_V_exact_lajeunesse.csv").to_numpy()
+    np.testing.assert_allclose(covariance, exact, rtol=0, atol=1e-10)

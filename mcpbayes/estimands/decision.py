@@ -11,12 +11,13 @@ import numpy as np
 import xarray as xr
 
 from mcpbayes import vocabulary as words
+from mcpbayes.errors import StageError
 from mcpbayes.estimands.claims import Claim, union_claims
 from mcpbayes.estimands.reading import draws_of
 from mcpbayes.estimands.targets import KIND, POPULATION, kind_of_target, kinds_of, population_points, target_name
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.unobserved import unobserved_at, unobserved_reason
-from mcpbayes.estimands.walk import TargetDraws, pools_of
+from mcpbayes.estimands.walk import TargetDraws
 from mcpbayes.estimands.wording import decimals_of, interval_name, number_text, probability_text
 from mcpbayes.monte_carlo.summaries import interval
 from mcpbayes.specification.fields import unknown
@@ -129,6 +130,8 @@ def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None
         Level or name do not exist.
     """
     scenario = group(result, words.SCENARIO)
+    if "union_probability" not in scenario:
+        raise StageError("The group 'scenario' is an older version's: call result = mcpbayes.classify(result) again.")
     levels, names = scenario["level"].values.astype(str), scenario["name"].values.astype(str)
     if level not in levels:
         raise unknown("level", level, list(dict.fromkeys(map(str, levels))), "level")
@@ -137,8 +140,6 @@ def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None
         raise unknown("name", name, found, "name")
     spec, failed = specification(result), result.attrs.get("status") == "failed"
     data, kinds = group(result, words.DATA), kinds_of(group(result, words.POSTERIOR))
-    pools = pools_of(group(result, words.DELTA_MCP))
-    assert pools is not None
     decisions = []
     asked = _headlines(found, level, data, kinds) if name is None else [name]
     unobserved = unobserved_at(data, level, asked)
@@ -148,7 +149,7 @@ def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None
         if level in POPULATION:
             studies = _studies(data, one)
             over_kinds = bool(kinds) and kind_of_target(one, kinds) is None and one != words.AVERAGE_OVER_KINDS
-        made = _decide(scenario.sel(target=here), draws, pools, spec, unobserved[one], failed, studies)
+        made = _decide(scenario.sel(target=here), draws, spec, unobserved[one], failed, studies)
         decisions.append(replace(made, over_kinds=over_kinds))
     return tuple(decisions)
 
@@ -184,7 +185,6 @@ def _estimate(delta: np.ndarray, change: np.ndarray, spec: Specification) -> Est
 def _decide(
     scenario: xr.Dataset,
     draws: TargetDraws,
-    pools: tuple[int, int],
     spec: Specification,
     unobserved: tuple[str, ...],
     failed: bool,
@@ -194,10 +194,9 @@ def _decide(
     threshold = spec.scenarios.decide_at
     top = scenario.isel(scenario=int(np.argmax(scenario["probability"].values)))
     best = Claim(str(top["scenario"].item()), str(top["label"].item()), float(top["probability"]))
-    theta_n, theta_c = (draws.effect[0, pool] for pool in pools)
     assert draws.log_change is not None
     assert draws.change is not None
-    unions = union_claims(theta_n, theta_c, spec.scenarios)
+    unions = union_claims(scenario["union_probability"].values)
     claim: Claim | None = None
     if failed:
         reason = "the diagnostics of the fit failed"

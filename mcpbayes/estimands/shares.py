@@ -18,7 +18,9 @@ _POOLS: Final = (words.NECROMASS, words.SOC)
 _BLOCK: Final = 1000
 
 
-def share_draws(posterior: xr.Dataset, points: xr.Dataset, eps: Tolerances, seed: int | None = None) -> np.ndarray:
+def share_draws(
+    posterior: xr.Dataset, points: xr.Dataset, eps: Tolerances, ends: tuple[Array, Array] | None = None
+) -> np.ndarray:
     """Return shares for every draw and point of level new.
 
     Parameters
@@ -28,8 +30,8 @@ def share_draws(posterior: xr.Dataset, points: xr.Dataset, eps: Tolerances, seed
     points : Dataset
         Of `targets.population_points`.
     eps : Tolerances
-    seed : int, optional
-        Not used: shares are exact.
+    ends : pair of ndarray, shape (chain × draw,), optional
+        How far δ may rise and fall in each draw, in place of its tolerance.
 
     Returns
     -------
@@ -44,7 +46,8 @@ def share_draws(posterior: xr.Dataset, points: xr.Dataset, eps: Tolerances, seed
 
     def work(start: int) -> Array:
         part = slice(start, start + _BLOCK)
-        exact = class_probabilities(centre[..., part], sigma[:, :, None, part], eps)
+        here = None if ends is None else (ends[0][part], ends[1][part])
+        exact = class_probabilities(centre[..., part], sigma[:, :, None, part], eps, here)
         return np.asarray(np.einsum("pg,sgd->psd", mixture, exact))
 
     shares = np.concatenate(list(in_threads(work, range(0, centre.shape[-1], _BLOCK))), axis=-1)

@@ -43,8 +43,9 @@ FACTOR_SETS: Final = "conversion factors"
 #: Factors of the imputed CVs, and correlations, that are tried.
 FACTORS: Final = {"x 1/2": 0.5, "x 1": 1.0, "x 2": 2.0}
 CORRELATIONS: Final = (0.0, 0.5, 0.9)
-#: What stands for the value of a correlation that is carried by its prior.
+#: What stands for the value of a correlation that is carried by its prior, and for CVs that are carried by their model.
 PRIOR: Final = "prior"
+MODEL: Final = "model"
 
 _TAUS: Final = ("tau_study", "tau_comparison")
 _SETTING: Final = ("assumption", "value", "as_analysed", "imputed", "level", "name", "quantity")
@@ -96,11 +97,12 @@ def assumptions(result: xr.DataTree) -> pd.DataFrame:
     -----
     CVs × ½, 1, 2 of the arms without SD, with means (bias correction CV²/(2n)) and covariances made anew; ϱ = 0, 0.5,
     0.9 and the value used, of the arms without a reported one; the rest as it is. A correlation carried by its prior is
-    ``prior``; CVs are then tried at its middle. Conversion factors: the sets with a name, and one's own, each at its
-    median, but for the one used, whose doubt the result carries; where several fits carry it, the other assumptions
-    are tried at its median. Where ϱ is estimated (``priors.rho_within.update``), it is so in every
-    refit and has no rows of its own. Refits are by the collapsed engine with the seed of the result, whichever engine
-    made that. A correlation that contradicts a reported covariance of a shared control is left out.
+    ``prior``; CVs are then tried at its middle. CVs carried by draws of their model are ``model``; ×½, 1, 2 are then
+    multiples of the root-mean-square CVs, all else at these. Conversion factors: the sets with a name, and one's own,
+    each at its median, but for the one used, whose doubt the result carries; where several fits carry it, the other
+    assumptions are tried at its median. Where ϱ is estimated (``priors.rho_within.update``), it is so in every refit
+    and has no rows of its own. Refits are by the collapsed engine with the seed of the result, whichever engine made
+    that. A correlation that contradicts a reported covariance of a shared control is left out.
     """
     spec = specification(result)
     found = result if words.ASSUMPTIONS in result.children else with_assumptions(result)
@@ -139,7 +141,10 @@ def _asked(result: xr.DataTree) -> xr.Dataset:
 def _settings(data: xr.Dataset, spec: Specification, pooled: bool) -> Iterator[Setting]:
     """Yield what is tried; where the result is pooled over worlds its own values are tried anew at their middle."""
     of_correlation = "rho_within_worlds" in data.attrs
+    carried = pooled and "cv_draw" in data
     if count := int(imputed_dispersions(data).sum()):
+        if carried:
+            yield Setting(CVS, MODEL, count, None)
         for value, factor in FACTORS.items():
             if factor != 1:
                 made = with_dispersion(data, factor, bias_correction=spec.data.bias_correction)

@@ -8,12 +8,20 @@ import numpy as np
 import xarray as xr
 
 from mcpbayes import vocabulary as words
-from mcpbayes.errors import StageError
+from mcpbayes.errors import SpecificationError, StageError
 from mcpbayes.estimands.layout import Array
 from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.targets import POPULATION, targets
 from mcpbayes.estimands.tree import group, specification, with_groups
-from mcpbayes.evidence.left_out import OF_REFIT, Values, fit_worlds, numbers, numbers_without
+from mcpbayes.evidence.left_out import (
+    OF_REFIT,
+    Values,
+    central_change,
+    fit_worlds,
+    is_central,
+    numbers,
+    numbers_without,
+)
 from mcpbayes.evidence.said import OR
 from mcpbayes.inference.refits import weights_without
 from mcpbayes.tables.observed import observed_effects
@@ -47,7 +55,9 @@ def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | 
           headline would name, empty where it would abstain; ``class_changes`` and ``claim_changes``, whether they are
           others than with all studies, beyond Monte-Carlo error. ``claim_probability``: without the study, of what the
           headline names with all of them; NaN where it names nothing.
-        * Each of these estimates and claims with ``all_`` before it: in the result itself; ``all_leading_ties``: the
+        * Each of these estimates and claims with ``all_`` before it: in the result itself, or, with attr ``central``,
+          in a fit to the central data of a result that is pooled over worlds of CVs or factors, to which all fits
+          without a study are made, too; ``all_leading_ties``: the
           classes, separated by ``|``, of which any could be the leading one within Monte-Carlo error.
         * ``shift`` of δ and ``effect_shift``: difference of the means in posterior standard deviations of the result.
         * ``elpd`` and its error ``elpd_mcse``; ``n_comparisons``; ``passed``, ``pareto_k``, ``efficiency``,
@@ -70,16 +80,23 @@ def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | 
     effects integrated out; r₀ is averaged over the remaining controls. Random numbers beyond the chains are those of
     the result, so that differences are less noisy than each estimate.
     """
+    if specification(result).scenarios.tolerance_points:
+        raise SpecificationError(
+            "studies are left out with a tolerance of the ratio in percent only; take "
+            "scenarios.tolerance_points.delta_mcp=none, or go without influence",
+            "scenarios.tolerance_points",
+        )
     data, posterior, change = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.DELTA_MCP))
     names = data["study"].values.astype(str).tolist()
     require_studies(data)
     model, at = specification(result), json.loads(change.attrs["at"])
     population = np.isin(change["level"].values, POPULATION)
     asked = targets(data, posterior, at).isel(target=slice(int(population.sum())))
-    every = numbers(_by_world(change.isel(target=population), posterior), model, data)
     if report is not None:
         report(f"leaving out each of {len(names)} studies")
-    worlds = fit_worlds(result, data, model)
+    worlds, central = fit_worlds(result, data, model), is_central(result)
+    own = _by_world(change.isel(target=population), posterior) if not central else central_change(worlds, at)
+    every = numbers([one.isel(target=slice(asked.sizes["target"])) for one in own], model, data)
     template = {name: np.full_like(values, "" if values.dtype == object else np.nan) for name, values in every.items()}
     claims = every["claim"].tolist() if "claim" in every else None
     rows: list[Values] = []
@@ -102,6 +119,7 @@ def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | 
         "decide_at": model.scenarios.decide_at,
         "chains": model.sampling.chains,
         "draws": model.sampling.draws,
+        "central": int(central),
     }
     return with_groups(result, {words.INFLUENCE: dataset})
 

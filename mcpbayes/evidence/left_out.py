@@ -15,9 +15,9 @@ from mcpbayes.estimands.tree import group
 from mcpbayes.estimands.unobserved import unobserved_at
 from mcpbayes.estimands.walk import pools_of
 from mcpbayes.evidence.said import what_is_said
-from mcpbayes.inference.collapsed import levels_on
+from mcpbayes.inference.collapsed import labelled, levels_on
 from mcpbayes.inference.completion import complete_posterior
-from mcpbayes.inference.engine import data_of_fits
+from mcpbayes.inference.engine import data_of_fits, typical_data
 from mcpbayes.inference.estimable import require_estimable
 from mcpbayes.inference.refits import Refit, Whole, fit_whole, refit
 from mcpbayes.inference.tree import build_hierarchy
@@ -99,16 +99,45 @@ class World(NamedTuple):
 
 
 def fit_worlds(result: xr.DataTree, data: xr.Dataset, model: Specification) -> list[World]:
-    """Return the worlds of a result, each fitted with the seed that it had."""
-    seed, values = int(result.attrs["seed"]), json.loads(result.attrs.get("worlds_values", "{}"))
-    if set(values) > {WITHIN}:
-        raise SpecificationError(f"studies cannot be left out of a result pooled over worlds of {', '.join(values)}")
-    every = data_of_fits(data, model)
-    parts = [(part, world_seed(seed, i) if values else seed) for i, part in enumerate(every)]
+    """Return the worlds of a result, each fitted with the seed that it had; only the central one where `is_central`."""
+    seed, several = int(result.attrs["seed"]), int(result.attrs.get("worlds", 1)) > 1
+    if is_central(result):
+        parts = [(typical_data(data, model), seed)]
+    else:
+        every = data_of_fits(data, model)
+        parts = [(part, world_seed(seed, i) if several else seed) for i, part in enumerate(every)]
     coefficients = data["coefficient"].values.astype(str).tolist()
     return [
         World(part, fit_whole(build_hierarchy(part), model, coefficients, levels_on(part), own)) for part, own in parts
     ]
+
+
+def is_central(result: xr.DataTree) -> bool:
+    """Say whether studies are left out of the central data set only: worlds differ in more than the correlation.
+
+    As many refits as worlds times studies would say little more: what worlds carry of the CVs or factors moves the fits
+    with and without a study alike. The fit to all studies is then that to the central data, too.
+    """
+    return bool(set(json.loads(result.attrs.get("worlds_values", "{}"))) - {WITHIN})
+
+
+def central_change(worlds: Sequence[World], at: Mapping[str, list[object]]) -> list[xr.Dataset]:
+    """Return group ``delta_mcp`` of the fit to all studies, per world."""
+    made = []
+    for world in worlds:
+        whole, found = world.whole, world.whole.found
+        size = {"chains": whole.model.sampling.chains, "draws": whole.model.sampling.draws}
+        chosen = labelled(whole.coords, found.z[found.path.place.ravel()], found.system, **size)
+        made.append(_change(world.data, whole, chosen, at))
+    return made
+
+
+def _change(data: xr.Dataset, whole: Whole, drawn: xr.Dataset, at: Mapping[str, list[object]]) -> xr.Dataset:
+    """Return group ``delta_mcp`` of draws of the variance parameters."""
+    completed, _ = complete_posterior(data, whole.model, drawn, whole.seed, store=False)
+    tree = xr.DataTree.from_dict({words.DATA: data, words.POSTERIOR: completed})
+    tree.attrs = {"seed": whole.seed, "specification": to_toml(whole.model)}
+    return group(delta_mcp(tree, at), words.DELTA_MCP)
 
 
 def numbers_without(
@@ -132,11 +161,8 @@ def numbers_without(
         except SpecificationError as problem:
             return template | _judged([], f"without this study: {problem}")
         found = refit(whole, study, log_weight)
-        completed, _ = complete_posterior(rest, whole.model, found.posterior, whole.seed, store=False)
-        tree = xr.DataTree.from_dict({words.DATA: rest, words.POSTERIOR: completed})
-        tree.attrs = {"seed": whole.seed, "specification": to_toml(whole.model)}
         refits.append(found)
-        changes.append(group(delta_mcp(tree, at), words.DELTA_MCP))
+        changes.append(_change(rest, whole, found.posterior, at))
     passed = all(found.passed for found in refits)
     return numbers(changes, worlds[0].whole.model, rest, claims) | _judged(refits, "" if passed else NOT_COVERED)
 

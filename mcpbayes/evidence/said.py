@@ -6,9 +6,9 @@ import numpy as np
 
 from mcpbayes.estimands.claims import union_events
 from mcpbayes.estimands.classes import CLASS_TABLE, coarsening, tolerances
+from mcpbayes.estimands.counting import class_codes
 from mcpbayes.estimands.layout import Array
 from mcpbayes.estimands.pooled import mcse_mean
-from mcpbayes.estimands.scenarios import class_codes
 from mcpbayes.monte_carlo.summaries import frequencies
 from mcpbayes.specification.structure import Scheme
 

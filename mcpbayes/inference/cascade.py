@@ -1,17 +1,17 @@
 """From simple to thorough proposals until one covers the posterior: the attempts of the collapsed engine."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from mcpbayes.inference.coordinates import System
-from mcpbayes.inference.importance import Chains, efficiency, metropolis, normalised, pareto_k
 from mcpbayes.inference.mixtures import Mixture, defended, draw, joined, learn, log_density, moments, single, spread_out
 from mcpbayes.inference.mode import LogDensity, Mode, find_modes
 from mcpbayes.inference.small_matrices import Array
 from mcpbayes.inference.tempering import temper
+from mcpbayes.monte_carlo.importance import Chains, efficiency, metropolis, normalised, pareto_k
 from mcpbayes.monte_carlo.limits import EFFICIENCY_LIMIT, ESS_LIMIT, PARETO_K_LIMIT, R_HAT_LIMIT
 from mcpbayes.monte_carlo.summaries import convergence
 
@@ -26,6 +26,9 @@ _FEW: Final = 7
 
 #: Proposals that a chain meets between two states that are kept, at least.
 _THINNING: Final = 4
+
+#: The same, where the proposal distribution of similar data is followed: chains are shorter, but judged alike.
+_FOLLOWING: Final = 2
 
 #: Rounds with one component, before the points are good enough to tell several apart.
 _SINGLE: Final = 2
@@ -77,6 +80,8 @@ class Proposals:
         Whether weights and chains are good enough.
     judged : array (row, chain × draw) or None
         What the chains were judged by; None where the weights had failed already, or draws are too few to judge.
+    mixture : Mixture or None
+        The frozen proposal distribution; None where there was nothing to propose.
     """
 
     z: Array
@@ -88,6 +93,7 @@ class Proposals:
     efficiency: float
     passed: bool
     judged: Array | None = None
+    mixture: Mixture | None = None
 
 
 def attempts(d: int) -> tuple[Attempt, ...]:
@@ -122,6 +128,7 @@ def explore(
     *,
     chains: int = 4,
     draws: int = 1000,
+    proposals: int = PROPOSALS,
 ) -> Proposals:
     """Return proposals and chains of the first attempt that passes, or of the best one.
 
@@ -136,13 +143,15 @@ def explore(
     rng : numpy.random.Generator
     chains, draws : int
         Chains, and draws kept per chain.
+    proposals : int
+        Of which the chains are made, at least.
 
     Notes
     -----
     The proposal is frozen before the final proposals are drawn, and these alone decide. That later attempts are made
     only where earlier ones failed is a mild selection, so the number of the attempt is reported.
     """
-    size = max(PROPOSALS, _THINNING * chains * draws)
+    size = max(proposals, _THINNING * chains * draws)
     modes: dict[System, list[Mode]] = {}
     best: Proposals | None = None
     for number, attempt in enumerate(attempts(d), start=1):
@@ -154,6 +163,7 @@ def explore(
             continue
         z, log_weight = _weigh(mixture, target, size, rng)
         found = assess(z, log_weight, attempt.system, number, judged, rng, chains=chains, draws=draws)
+        found = replace(found, mixture=mixture)
         if found.passed:
             return found
         if best is None or found.efficiency > best.efficiency:
@@ -161,6 +171,41 @@ def explore(
     if best is None:
         raise ValueError("no attempt gave a proposal")  # the last one always does
     return best
+
+
+def still(*, chains: int, draws: int) -> Proposals:
+    """Return the proposals of a model of which nothing is unknown."""
+    size = chains * draws
+    path = Chains(np.arange(size).reshape(chains, draws), np.ones((chains, draws)))
+    return Proposals(np.zeros((size, 0)), np.zeros(size), path, "quantile", 1, float("-inf"), 1.0, True)
+
+
+def follow(
+    guide: Proposals,
+    density: Callable[[System], LogDensity],
+    judged: Callable[[Array, System], Array],
+    rng: np.random.Generator,
+    *,
+    chains: int = 4,
+    draws: int = 1000,
+) -> Proposals | None:
+    """Return new proposals from the frozen distribution of similar data, weighed for these data; None if it has none.
+
+    Parameters
+    ----------
+    guide : Proposals
+        Of the similar data.
+    density, judged, rng, chains, draws
+        As in `explore`.
+
+    Notes
+    -----
+    Weights and chains are those of these data and judged as any: only the search for a distribution is spared.
+    """
+    if guide.mixture is None:
+        return None
+    z, log_weight = _weigh(guide.mixture, density(guide.system), _FOLLOWING * chains * draws, rng)
+    return assess(z, log_weight, guide.system, guide.attempt, judged, rng, chains=chains, draws=draws)
 
 
 def assess(

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from mcpbayes.inference.cascade import attempts, explore
+from mcpbayes.inference.cascade import Proposals, attempts, explore, follow, still
 from mcpbayes.inference.coordinates import Coordinates, System, coordinates, covariances, parameters
 from mcpbayes.inference.mode import LogDensity
 from mcpbayes.inference.root import coefficient_prior, draw_root, log_marginal
@@ -98,7 +98,9 @@ def judged_draws(
     return judged
 
 
-def sample(data: xr.Dataset, model: Specification, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
+def sample(
+    data: xr.Dataset, model: Specification, seed: int, guide: Proposals | None = None
+) -> tuple[xr.Dataset, xr.Dataset]:
     """Draw standard deviations and correlations of all levels, and coefficients and kinds where they were judged.
 
     Parameters
@@ -107,6 +109,8 @@ def sample(data: xr.Dataset, model: Specification, seed: int) -> tuple[xr.Datase
         From `mcpbayes.prepare`.
     model : Specification
     seed : int
+    guide : Proposals, optional
+        Of `explored`, for similar data: tried first.
 
     Returns
     -------
@@ -125,22 +129,11 @@ def sample(data: xr.Dataset, model: Specification, seed: int) -> tuple[xr.Datase
     are then those of the best attempt. The number of the attempt is no evidence about regions that no proposal
     visited: what the search for modes can miss is said in `mode.find_modes`.
     """
-    tree = build_hierarchy(data)
-    names = [str(name) for name in data["coefficient"].values]
-    coords = coordinates(model, levels_on(data), within=tree.per_rho is not None)
-    rng = generator(seed, "proposals")
     chains, draws = model.sampling.chains, model.sampling.draws
+    coords, found = explored(data, model, seed, guide)
     if coords.dimension == 0:
         constant = np.zeros((chains * draws, 0))
         return labelled(coords, constant, "quantile", chains, draws), _constant_stats(chains, draws)
-    found = explore(
-        log_posterior(tree, model, names, coords),
-        judged_draws(tree, model, names, coords, seed),
-        coords.dimension,
-        rng,
-        chains=chains,
-        draws=draws,
-    )
     path = found.path
     stats = xr.Dataset(
         {
@@ -159,6 +152,24 @@ def sample(data: xr.Dataset, model: Specification, seed: int) -> tuple[xr.Datase
     )
     posterior = labelled(coords, found.z[path.place.ravel()], found.system, chains, draws)
     return posterior if found.judged is None else posterior.assign(_root(found.judged, data, posterior)), stats
+
+
+def explored(
+    data: xr.Dataset, model: Specification, seed: int, guide: Proposals | None = None
+) -> tuple[Coordinates, Proposals]:
+    """Return the coordinates of the model and the final proposals; those of a guide's distribution where these pass."""
+    tree = build_hierarchy(data)
+    names = [str(name) for name in data["coefficient"].values]
+    coords = coordinates(model, levels_on(data), within=tree.per_rho is not None)
+    size = {"chains": model.sampling.chains, "draws": model.sampling.draws}
+    if coords.dimension == 0:
+        return coords, still(**size)
+    density, judged = log_posterior(tree, model, names, coords), judged_draws(tree, model, names, coords, seed)
+    rng = generator(seed, "proposals")
+    found = None if guide is None else follow(guide, density, judged, rng, **size)
+    if found is not None and found.passed:
+        return coords, found
+    return coords, explore(density, judged, coords.dimension, rng, **size)
 
 
 def _root(judged: Array, data: xr.Dataset, posterior: xr.Dataset) -> dict[str, xr.DataArray]:

@@ -26,7 +26,7 @@ UNITS = {
         for symbol, unit in (("tau", "ln ratio"), ("rho", "1"))
     },
     "rho_within": "1",
-    "baseline": "ln(g/kg)",
+    "baseline": "ln({unit})",
     **{f"{level}_effect": "ln ratio" for level in ("study", "site", "kind", "comparison")},
 }
 
@@ -82,7 +82,7 @@ def complete_posterior(
     complete = complete.assign(_slopes_per_unit(arms, complete))
     complete = complete[[name for name in UNITS if name in complete]]
     for name in complete.data_vars:
-        complete[name].attrs = {"units": UNITS[str(name)]}
+        complete[name].attrs = {"units": UNITS[str(name)].format(unit=arms.attrs.get("unit", "g/kg"))}
     return complete, likelihood
 
 

@@ -7,6 +7,8 @@ import xarray as xr
 
 from mcpbayes.inference.assumed import imputed_correlations, note_worlds, with_correlation
 from mcpbayes.inference.conversion import factor_doubt
+from mcpbayes.inference.dispersions import WORLDS as WORLDS_OF_CVS
+from mcpbayes.inference.dispersions import dispersion_doubt, has_draws
 from mcpbayes.inference.doubt import Doubt
 from mcpbayes.inference.strata import strata
 from mcpbayes.specification.prior_rules import WITHIN
@@ -31,9 +33,21 @@ def doubts(arms: xr.Dataset, model: Specification) -> list[Doubt]:
     SpecificationError
         A value contradicts what rows of one control report.
     """
-    count = model.sampling.worlds or WORLDS
-    found = [factor_doubt(arms, model, count), correlation_doubt(arms, model, count)]
+    count = number_of_worlds(arms, model)
+    # CVs first: those of necromass made of amino sugars follow the factors
+    found = [
+        dispersion_doubt(arms, model, count),
+        factor_doubt(arms, model, count),
+        correlation_doubt(arms, model, count),
+    ]
     return [doubt for doubt in found if doubt is not None]
+
+
+def number_of_worlds(arms: xr.Dataset, model: Specification) -> int:
+    """Return how many worlds carry all doubts: as many as asked for, or as `engine.fit` found to suffice."""
+    automatic = WORLDS_OF_CVS if has_draws(arms) else WORLDS
+    wanted = model.sampling.worlds or int(arms.attrs.get("worlds", automatic))
+    return min(wanted, arms.sizes.get("cv_world", wanted))
 
 
 def correlation_doubt(arms: xr.Dataset, model: Specification, worlds: int) -> Doubt | None:

@@ -5,6 +5,7 @@ from typing import Final
 
 import xarray as xr
 
+from mcpbayes import vocabulary as words
 from mcpbayes.errors import Problem
 from mcpbayes.inference.assumed import (
     imputed_correlations,
@@ -12,11 +13,12 @@ from mcpbayes.inference.assumed import (
     with_correlation,
     with_unknown_correlation,
 )
+from mcpbayes.inference.dispersions import SHARE, has_draws, share_between, worlds_that_suffice
 from mcpbayes.inference.doubt import Doubt
 from mcpbayes.inference.doubts import central_data, doubts, places, world_data
 from mcpbayes.inference.one_fit import Report, fit_once
 from mcpbayes.inference.strata import strata
-from mcpbayes.inference.worlds import pool, refit
+from mcpbayes.inference.worlds import FEWEST, pool, refit
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Specification
 
@@ -40,7 +42,8 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
     -------
     xarray.DataTree
         Groups ``data``, ``posterior`` (dims chain, draw, ...), ``sample_stats``, ``log_likelihood``,
-        ``observed_data``. Effects are on the log scale, baselines in ln(g/kg). Attr ``engine`` says which one it was.
+        ``observed_data``. Effects are on the log scale, baselines in ln(g/kg), of stocks in ln(Mg/ha).
+        Attr ``engine`` says which one it was.
         Of large tables (`vocabulary.STORED_AT_MOST`) effects of single studies and comparisons and ``log_likelihood``
         are not stored. With a prior ``rho_within`` the result is pooled over worlds, see `worlds.pool`, or, with its
         ``update``, ``posterior`` has one more parameter, ``rho_within``, and ``data`` shows its covariances at the
@@ -67,17 +70,31 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
     if _worlds(found) == 1:
         result = fit_once(central_data(base, found), model, seed=seed, report=report)
         return _with_notes(result, [*_of_the_correlation(arms, model), *(_not_carried(doubt, arms) for doubt in found)])
+    result = _pooled(base, found, model, seed, report)
+    more = _enough_worlds(base, result, model)
+    if more > _worlds(found):
+        base = base.assign_attrs(worlds=more)
+        found = doubts(base, model)
+        result = _pooled(base, found, model, seed, report)
+    return _with_notes(result, [*_of_the_correlation(arms, model), *_carried(found, arms, result)])
+
+
+def _pooled(
+    base: xr.Dataset, found: list[Doubt], model: Specification, seed: int, report: Report | None
+) -> xr.DataTree:
+    """Return the fits of all worlds, pooled."""
     if report is not None:
         report(f"{_worlds(found)} worlds, which differ in {' and '.join(doubt.name for doubt in found)}")
     order = places(found)
-    fitted = refit([world_data(base, found, place) for place in order], model, seed)
+    central = central_data(base, found)
+    fitted = refit([world_data(base, found, place) for place in order], model, seed, central)
     for world, place in enumerate(order):
         for doubt, here in zip(found, place, strict=True):
             fitted[world] = doubt.finish(fitted[world], here, seed)
     values = {doubt.name: [doubt.values[place[i]] for place in order] for i, doubt in enumerate(found)}
-    result = pool(fitted, central_data(base, found), values)
-    result.attrs["seed"] = seed
-    return _with_notes(result, [*_of_the_correlation(arms, model), *(_carried(doubt, arms) for doubt in found)])
+    result = pool(fitted, central, values)
+    result.attrs |= {"seed": seed, "share_between_worlds": share_between(result[words.POSTERIOR].to_dataset())}
+    return result
 
 
 def data_of_fits(arms: xr.Dataset, model: Specification) -> list[xr.Dataset]:
@@ -109,6 +126,14 @@ def typical_data(arms: xr.Dataset, model: Specification) -> xr.Dataset:
 
 def _worlds(found: list[Doubt]) -> int:
     return len(found[0].values) if found else 1
+
+
+def _enough_worlds(arms: xr.Dataset, result: xr.DataTree, model: Specification) -> int:
+    """Return how many worlds keep the error of the pooled mean small, as far as there are draws of CVs and room."""
+    if model.sampling.worlds is not None or not has_draws(arms):
+        return 0
+    most = words.STORED_AT_MOST // (arms.sizes["comparison"] * model.sampling.chains * FEWEST)
+    return min(worlds_that_suffice(float(result.attrs["share_between_worlds"])), arms.sizes["cv_world"], most)
 
 
 def _with_prior_of_correlation(arms: xr.Dataset, model: Specification) -> xr.Dataset:
@@ -150,9 +175,18 @@ def _estimated(count: int) -> Problem:
     )
 
 
-def _carried(doubt: Doubt, arms: xr.Dataset) -> Problem:
-    values = doubt.values
-    return Problem("worlds", f"{doubt.says(arms)}; {len(values)} fits, pooled with equal weights, carry it", "note")
+def _carried(found: list[Doubt], arms: xr.Dataset, result: xr.DataTree) -> list[Problem]:
+    """Return what the worlds carry, and how much of the variance of δ lies between them."""
+    size = f"{len(found[0].values)} fits, pooled with equal weights, carry it"
+    notes = [Problem("worlds", f"{doubt.says(arms)}; {size}", "note") for doubt in found]
+    share = float(result.attrs["share_between_worlds"])
+    if share <= SHARE * len(found[0].values):
+        return notes
+    message = (
+        f"{100 * share:.0f} % of the variance of the typical change lies between the {len(found[0].values)} fits: more "
+        "of them would move its mean a little"
+    )
+    return [*notes, Problem("few-worlds", message, "note", remedy="Take --set sampling.worlds=80.")]
 
 
 def _not_carried(doubt: Doubt, arms: xr.Dataset) -> Problem:

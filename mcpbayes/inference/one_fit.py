@@ -12,6 +12,7 @@ from mcpbayes import vocabulary as words
 from mcpbayes.errors import Problem
 from mcpbayes.inference import collapsed
 from mcpbayes.inference.assumed import refuse_unknown_correlation
+from mcpbayes.inference.cascade import Proposals
 from mcpbayes.inference.completion import complete_posterior
 from mcpbayes.inference.estimable import require_estimable
 from mcpbayes.inference.tree import build_hierarchy
@@ -24,15 +25,21 @@ Report = Callable[[str], None]
 
 
 def fit_once(
-    arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report | None = None, every: int = 1
+    arms: xr.Dataset,
+    model: Specification,
+    *,
+    seed: int = 1,
+    report: Report | None = None,
+    every: int = 1,
+    guide: Proposals | None = None,
 ) -> xr.DataTree:
     """Estimate the model with the data as they are; parameters and result as `engine.fit`, without worlds.
 
     With `every` above 1 each so many-th draw is kept; attrs ``r_hat``, ``ess_bulk``, ``ess_tail`` of ``sample_stats``
-    then say how the worst parameter fared over all draws.
+    then say how the worst parameter fared over all draws. A `guide` is tried first, see `collapsed.sample`.
     """
     require_estimable(arms, model, build_hierarchy(arms))
-    engine, posterior, sample_stats, problems = sample_parameters(arms, model, seed, report)
+    engine, posterior, sample_stats, problems = sample_parameters(arms, model, seed, report, guide)
     if every > 1:
         posterior, sample_stats = _thinned(posterior, sample_stats, every)
     posterior, log_likelihood = complete_posterior(arms, model, posterior, seed)
@@ -49,6 +56,7 @@ def fit_once(
         "schema_version": words.SCHEMA_VERSION,
         "mcpbayes_version": mcpbayes.__version__,
         "engine": engine,
+        words.CONDITIONAL: words.GAUSSIAN,
         "kernel": "numba" if use_numba(arms.sizes["comparison"]) else "numpy",
         "seed": seed,
         "specification": to_toml(model),
@@ -59,7 +67,7 @@ def fit_once(
 
 
 def sample_parameters(
-    arms: xr.Dataset, model: Specification, seed: int, report: Report | None = None
+    arms: xr.Dataset, model: Specification, seed: int, report: Report | None = None, guide: Proposals | None = None
 ) -> tuple[str, xr.Dataset, xr.Dataset, list[Problem]]:
     """Draw standard deviations and correlations with the engine asked for.
 
@@ -79,7 +87,7 @@ def sample_parameters(
     wanted = model.sampling.engine
     problems: list[Problem] = []
     if wanted != "nuts":
-        posterior, stats = collapsed.sample(arms, model, seed)
+        posterior, stats = collapsed.sample(arms, model, seed, guide)
         if stats.attrs["passed"] or wanted == "collapsed":
             return "collapsed", posterior, stats, problems
         if words.PER_RHO in arms:

@@ -13,12 +13,11 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from mcpbayes.inference.cascade import Proposals, assess, explore
+from mcpbayes.inference.cascade import Proposals, assess, explore, still
 from mcpbayes.inference.collapsed import judged_draws, judged_parameters, labelled, log_posterior
 from mcpbayes.inference.coordinates import Coordinates, coordinates, covariances, parameters
 from mcpbayes.inference.gathering import Gathered, gather
 from mcpbayes.inference.hierarchy import Covariances, levels_of
-from mcpbayes.inference.importance import Chains
 from mcpbayes.inference.plan import chunks
 from mcpbayes.inference.root import CoefficientPrior, coefficient_prior, log_marginal, marginal_of
 from mcpbayes.inference.small_matrices import Array
@@ -99,9 +98,7 @@ def fit_whole(tree: Hierarchy, model: Specification, names: list[str], levels: S
     coords = coordinates(model, levels, within=tree.per_rho is not None)
     chains, draws = model.sampling.chains, model.sampling.draws
     if coords.dimension == 0:
-        still = Chains(np.arange(chains * draws).reshape(chains, draws), np.ones((chains, draws)))
-        size = chains * draws
-        found = Proposals(np.zeros((size, 0)), np.zeros(size), still, "quantile", 1, float("-inf"), 1.0, True)
+        found = still(chains=chains, draws=draws)
     else:
         density, judged = log_posterior(tree, model, names, coords), judged_draws(tree, model, names, coords, seed)
         rng = generator(seed, "proposals")

@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mcpbayes.inference.importance import efficiency, normalised
 from mcpbayes.inference.mode import LogDensity
 from mcpbayes.inference.small_matrices import Array
+from mcpbayes.monte_carlo.importance import efficiency, normalised
 
 #: Each step of the temperature keeps this share of the particles effective.
 _KEPT: Final = 0.5

@@ -15,6 +15,8 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
+from mcpbayes.inference.cascade import Proposals
+from mcpbayes.inference.collapsed import explored
 from mcpbayes.inference.one_fit import fit_once, observed_data, turned_to_nuts
 from mcpbayes.specification.loading import to_toml
 from mcpbayes.specification.structure import Specification
@@ -31,7 +33,9 @@ def world_seed(seed: int, place: int) -> int:
     return int(generator(seed, "worlds", place).integers(2**31))
 
 
-def refit(arms: Sequence[xr.Dataset], model: Specification, seed: int) -> list[xr.DataTree]:
+def refit(
+    arms: Sequence[xr.Dataset], model: Specification, seed: int, central: xr.Dataset | None = None
+) -> list[xr.DataTree]:
     """Fit every world, one after the other: a fit uses the cores itself, and side by side they took as long (measured).
 
     Parameters
@@ -43,6 +47,9 @@ def refit(arms: Sequence[xr.Dataset], model: Specification, seed: int) -> list[x
         that they stay comparable.
     seed : int
         Every world has a seed of its own, drawn from (seed, its place): their Monte-Carlo errors are independent.
+    central : xarray.Dataset, optional
+        The data that stand for those of all worlds: the proposal distribution of a fit to these is tried first. Worlds
+        draw proposals of their own from it and weigh them by their own posteriors.
 
     Raises
     ------
@@ -52,7 +59,8 @@ def refit(arms: Sequence[xr.Dataset], model: Specification, seed: int) -> list[x
     every = thinning(arms[0], model, len(arms))
     jobs = [(data, world_seed(seed, place), every) for place, data in enumerate(arms)]
     wanted = model.sampling.engine
-    results = [_with_engine(*job, model, "collapsed") for job in jobs] if wanted != "nuts" else []
+    guide = explored(central, model, seed)[1] if central is not None and wanted != "nuts" else None
+    results = [_with_engine(*job, model, "collapsed", guide) for job in jobs] if wanted != "nuts" else []
     failed = [result[words.SAMPLE_STATS] for result in results if not result[words.SAMPLE_STATS].attrs["passed"]]
     if wanted == "nuts" or (wanted == "auto" and failed):
         results = [_with_engine(*job, model, "nuts") for job in jobs]
@@ -65,9 +73,11 @@ def refit(arms: Sequence[xr.Dataset], model: Specification, seed: int) -> list[x
     return results
 
 
-def _with_engine(data: xr.Dataset, seed: int, every: int, model: Specification, engine: str) -> xr.DataTree:
+def _with_engine(
+    data: xr.Dataset, seed: int, every: int, model: Specification, engine: str, guide: Proposals | None = None
+) -> xr.DataTree:
     own = replace(model, sampling=replace(model.sampling, engine=engine))
-    return fit_once(data, own, seed=seed, every=every)
+    return fit_once(data, own, seed=seed, every=every, guide=guide)
 
 
 def thinning(arms: xr.Dataset, model: Specification, worlds: int) -> int:
@@ -82,7 +92,7 @@ def thinning(arms: xr.Dataset, model: Specification, worlds: int) -> int:
         Fewer than `FEWEST` draws per chain would be left of a world.
     """
     section, comparisons = model.sampling, arms.sizes["comparison"]
-    every = max(1, worlds // POOLED)
+    every = max(1, min(worlds // POOLED, section.draws // FEWEST))
     most = words.STORED_AT_MOST // (comparisons * worlds * section.chains)
     if section.draws // every > most:
         every = -(-section.draws // max(most, 1))

@@ -37,8 +37,8 @@ def comparison_table(result: xr.DataTree) -> pd.DataFrame:
     -------
     DataFrame
         ``comparison``, ``study``, ``site``, ``control``, ``kind``, ``treatment``, ``source_row``, then, for example,
-        ``log_mean_necromass_control`` (ln g/kg), ``v_necromass_control`` (sampling variance of the log mean),
-        ``cov_control`` (between the pools; ``cov_necromass_soc_control`` with more than two outcomes),
+        ``log_mean_necromass_control`` (ln g/kg, of stocks ln Mg/ha), ``v_necromass_control`` (sampling variance of the
+        log mean), ``cov_control`` (between the pools; ``cov_necromass_soc_control`` with more than two outcomes),
         ``n_necromass_control``, ``source_sd_necromass_control`` (reported, derived, imputed), and the same with
         ``_treatment``; where the table has amino sugars ``source_necromass_control`` (reported, amino
         sugars). Contrast data: ``log_ratio_necromass``, ``v_necromass``, ``cov``, and of the shared control

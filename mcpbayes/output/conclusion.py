@@ -9,14 +9,15 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.change import visit_targets
+from mcpbayes.estimands.counting import Counts, counting
 from mcpbayes.estimands.quantities import Block, Quantities, quantities
-from mcpbayes.estimands.scenarios import Counts, counting, with_counts
+from mcpbayes.estimands.scenarios import why_counted, with_scenarios
 from mcpbayes.estimands.targets import POPULATION, At
 from mcpbayes.estimands.tree import group
 from mcpbayes.estimands.walk import TargetDraws, pools_of, sources
 from mcpbayes.output.summary import Numbers, numbering, summary_of
 
-#: What is kept of the draws of some targets: their classes, where both pools are there, and their rows.
+#: What is kept of the draws of some targets: their classes, where these are counted, and their rows.
 _Seen = tuple[Counts | None, Numbers]
 
 
@@ -55,8 +56,10 @@ def conclude(result: xr.DataTree, at: At | None = None) -> tuple[xr.DataTree, pd
     posterior, targets = group(made, words.POSTERIOR), found.targets.isel(first)
     seen += [read(source()) for source in sources(data, posterior, change.isel(first), targets, made.attrs["seed"])]
     summary = summary_of(made, found, [number(found.of_parameters()), *(numbers for _, numbers in seen)])
+    if pools_of(posterior) is None:
+        return made, summary
     counts = [counted for counted, _ in seen if counted is not None]
-    return with_counts(made, found.targets, counts) if counts else made, summary
+    return with_scenarios(made, found.targets, counts or None), summary
 
 
 class _Reader(NamedTuple):
@@ -69,7 +72,8 @@ class _Reader(NamedTuple):
 
 def _reader(result: xr.DataTree) -> _Reader:
     found, number = quantities(result), numbering(result)
-    count = None if pools_of(group(result, words.POSTERIOR)) is None else counting(result)
+    wanted = pools_of(group(result, words.POSTERIOR)) is not None and why_counted(result)
+    count = counting(result) if wanted else None
 
     def read(draws: TargetDraws) -> _Seen:
         return None if count is None else count(draws), number(found.of_targets(draws))

@@ -39,6 +39,11 @@ _RHO: Final = ("lkj", "beta", "fixed")
 #: The prior that may be absent: correlation of the pools over plots of one arm, where the table does not say it.
 WITHIN: Final = "rho_within"
 
+#: Priors of the hierarchical model of CVs: of the typical CV, and of how CVs vary between studies and between arms.
+CVS: Final = ("cv", "tau_cv", "omega_cv")
+#: Below this scale of a half-normal prior the mean squared CV, which sampling variances need, has a finite value.
+_FINITE: Final = "(0, 0.5)"
+
 #: Levels that may carry heterogeneity.
 HETEROGENEITY: Final = ("study", "site", "kind", "comparison")
 
@@ -47,6 +52,7 @@ ALLOWED: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
     {"baseline": ("flat",), "intercept": _COEFFICIENT, "slope": _COEFFICIENT}
     | {f"tau_{level}": _TAU for level in HETEROGENEITY}
     | {f"rho_{level}": _RHO for level in HETEROGENEITY}
+    | {"cv": ("lognormal",), "tau_cv": ("half_normal", "fixed"), "omega_cv": ("half_normal", "fixed")}
     | {WITHIN: _RHO}
 )
 
@@ -73,14 +79,16 @@ def check_prior(entries: Mapping[str, Any], key: str, role: str, outcomes: Seque
     distribution = _distribution(entries, key, role)
     if role == WITHIN and len(outcomes) > 2:
         raise SpecificationError("is available for two outcomes; data.defaults.rho_within serves more", key)
-    checks = dict(NUMBERS[distribution])
+    checks, k = dict(NUMBERS[distribution]), len(outcomes)
     if distribution == "fixed" and not role.startswith(("intercept", "slope")):
         # a correlation of one over plots would make the two pools of an arm a single measurement
         ends = "()" if role == WITHIN else "[]"
-        checks["value"] = number("[0, inf)") if role.startswith("tau") else _correlation(len(outcomes), ends)
+        checks["value"] = _standard_deviation(role) if role in CVS or role.startswith("tau") else _correlation(k, ends)
+    if distribution == "half_normal" and role in CVS:
+        checks["sd"] = number(_FINITE)
     if distribution == "normal":
-        checks["correlation"] = _correlation(len(outcomes), "()")
-    if distribution == "beta" and len(outcomes) > 2:
+        checks["correlation"] = _correlation(k, "()")
+    if distribution == "beta" and k > 2:
         raise SpecificationError("beta is a prior for two outcomes; use lkj with more", f"{key}.distribution")
     update = role == WITHIN and boolean(entries.get("update", False), joined(key, "update"))
     if update and distribution == "fixed":
@@ -94,18 +102,24 @@ def check_prior(entries: Mapping[str, Any], key: str, role: str, outcomes: Seque
         raise SpecificationError(f"a {distribution} prior needs {' and '.join(absent)}", key)
     parameters: dict[str, Number] = {}
     for name, check in checks.items():
-        joint = name in JOINT or (name == "value" and role.startswith("rho"))
+        # studies differ in how much their plots vary, whichever pool is measured: one number
+        joint = name in JOINT or (name == "value" and role.startswith("rho")) or role == "tau_cv"
         place = joined(key, name)
         parameters[name] = check(entries[name], place) if joint else by_outcome(entries[name], place, check, outcomes)
     return Prior(distribution, parameters, _why(entries, key), update)
 
 
-def required_priors(family: str, outcomes: Collection[str]) -> tuple[str, ...]:
-    """Return the priors that a family needs: baselines belong to arms, correlations to several outcomes."""
+def required_priors(family: str, outcomes: Collection[str], sd_model: str = "reported") -> tuple[str, ...]:
+    """Return the priors that a family needs: baselines belong to arms, correlations to several outcomes, CVs to arms.
+
+    Those of the CVs are needed where `sd_model` is ``hierarchical``.
+    """
+    modelled = family == words.ARM_BASED and sd_model == "hierarchical"
     return tuple(
         role
         for role in ALLOWED
         if role != WITHIN
+        and (role not in CVS or modelled)
         and (role != "baseline" or family == words.ARM_BASED)
         and (not role.startswith("rho") or len(outcomes) > 1)
     )
@@ -124,6 +138,10 @@ def _distribution(entries: Mapping[str, Any], key: str, role: str) -> str:
     if role == "baseline":
         raise SpecificationError(f"{found!r} is not available in this version: baselines are 'flat'", place)
     raise refusal(f"one of {', '.join(map(repr, allowed))}", found, place)
+
+
+def _standard_deviation(role: str) -> Check:
+    return number("(0, inf)" if role == "omega_cv" else "[0, inf)")
 
 
 def _correlation(k: int, ends: str) -> Check:

@@ -21,7 +21,13 @@ def check_scheme(entries: object) -> Scheme:
     SpecificationError
         For a tolerance that is missing or negative, an unknown or doubly used class, a code that is taken.
     """
-    checks = {"tolerance_percent": _tolerance, "decide_at": number("(0.5, 1]"), "merge": _merge, "labels": table}
+    checks = {
+        "tolerance_percent": _tolerance,
+        "tolerance_points": _points,
+        "decide_at": number("(0.5, 1]"),
+        "merge": _merge,
+        "labels": table,
+    }
     found = read(entries, "scenarios", checks, ("tolerance_percent",))
     merge = found.get("merge", {})
     return Scheme(**(found | {"labels": _labels(found.get("labels", {}), merge), "merge": merge}))
@@ -30,6 +36,16 @@ def check_scheme(entries: object) -> Scheme:
 def _tolerance(value: object, key: str) -> dict[str, Any]:
     found = read(value, key, dict.fromkeys(TOLERANCES, number("[0, inf)")), TOLERANCES)
     return {name: found[name] for name in TOLERANCES}
+
+
+def _points(value: object, key: str) -> dict[str, float]:
+    """Return percentage points of ΔMCP; "none" takes them back, since tables are merged key by key."""
+
+    def check(entry: object, place: str) -> float | None:
+        return None if entry == "none" else float(number("[0, 100)")(entry, place))
+
+    found = read(value, key, {words.DELTA_MCP: check})
+    return {name: entry for name, entry in found.items() if entry is not None}
 
 
 def _merge(value: object, key: str) -> dict[str, tuple[str, ...]]:

@@ -101,6 +101,9 @@ class Scheme:
         ``necromass``, ``soc``, ``ratio``: changes smaller than this count as none; ε = ln(1 + p/100).
     decide_at : float
         Probability from which a class is named; below it the decision abstains.
+    tolerance_points : mapping
+        ``delta_mcp``: changes of the ratio by fewer percentage points than this count as none, in place of the
+        tolerance of the ratio in percent; empty where that holds.
     labels : mapping of code to label
         The user's names of classes, replacing ours.
     merge : mapping of new code to tuple of codes
@@ -111,6 +114,7 @@ class Scheme:
     decide_at: float = 0.8
     labels: Mapping[str, str] = field(default_factory=dict)
     merge: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tolerance_points: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

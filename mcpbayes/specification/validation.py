@@ -25,7 +25,7 @@ from mcpbayes.specification.fields import (
     unknown,
 )
 from mcpbayes.specification.merging import inherit_prior
-from mcpbayes.specification.prior_rules import ALLOWED, check_prior, required_priors, split_slopes
+from mcpbayes.specification.prior_rules import ALLOWED, CVS, check_prior, required_priors, split_slopes
 from mcpbayes.specification.scheme import check_scheme
 from mcpbayes.specification.structure import (
     DataSection,
@@ -40,6 +40,9 @@ from mcpbayes.specification.structure import (
 
 #: Newest version of the file format that this version of the package reads.
 SCHEMA: Final = 1
+
+#: Where the CVs behind sampling covariances come from.
+SD_MODELS: Final = ("reported", "pooled", "hierarchical")
 
 SECTIONS: Final = ("data", "moderators", "levels", "priors", "delta_mcp", "scenarios", "sampling", "summary")
 
@@ -106,7 +109,7 @@ def validate(raw: Mapping[str, Any]) -> Specification:
         data=data,
         moderators=moderators,
         levels=LevelSection(**read(top.get("levels", {}), "levels", _LEVELS)),
-        priors=_priors(top.get("priors", {}), family, data.outcomes, grammar.terms(moderators.formula)),
+        priors=_priors(top.get("priors", {}), family, data, grammar.terms(moderators.formula)),
         scenarios=check_scheme(top.get("scenarios", {})),
         sampling=SamplingSection(**read(top.get("sampling", {}), "sampling", _SAMPLING)),
         summary=SummarySection(**read(top.get("summary", {}), "summary", _SUMMARY)),
@@ -140,7 +143,7 @@ def _data(entries: Mapping[str, Any], family: str) -> DataSection:
     }
     found = read(entries, "data", checks, ("layout", "outcomes", "defaults"))
     _check_layout(found["layout"], found["outcomes"], family)
-    dispersion = read(found.pop("dispersion", {}), "data.dispersion", {"sd_model": _sd_model})
+    dispersion = read(found.pop("dispersion", {}), "data.dispersion", {"sd_model": one_of(*SD_MODELS)})
     effect_size = read(found.pop("effect_size", {}), "data.effect_size", {"bias_correction": boolean})
     found["defaults"] = _defaults(found["defaults"], found["outcomes"], family)
     return DataSection(**found, **dispersion, **effect_size)
@@ -192,13 +195,6 @@ def _check_layout(layout: str, outcomes: tuple[str, ...], family: str) -> None:
         )
 
 
-def _sd_model(value: object, key: str) -> str:
-    found = one_of("reported", "pooled", "hierarchical")(value, key)
-    if found != "reported":
-        raise SpecificationError(f"{found!r} is not available in this version; use 'reported'", key)
-    return "reported"
-
-
 def _check_formula(formula: str, data: DataSection) -> None:
     """Refuse moderators that are the analysed pools themselves, also under the table's own names."""
     arms = [f"{outcome}_{arm}" for outcome in data.outcomes for arm in ("control", "treatment")]
@@ -208,10 +204,9 @@ def _check_formula(formula: str, data: DataSection) -> None:
             raise grammar.coupled(name)
 
 
-def _priors(
-    entries: object, family: str, outcomes: tuple[str, ...], terms: tuple[grammar.Term, ...]
-) -> dict[str, Prior]:
-    required = required_priors(family, outcomes)
+def _priors(entries: object, family: str, data: DataSection, terms: tuple[grammar.Term, ...]) -> dict[str, Prior]:
+    outcomes = data.outcomes
+    required = required_priors(family, outcomes, data.sd_model)
     found: dict[str, Prior] = {}
     for role, entry in table(entries, "priors").items():
         key = joined("priors", role)
@@ -219,6 +214,9 @@ def _priors(
             raise SpecificationError(f"unknown prior; {suggestion(role, list(ALLOWED))}", key)
         if role == "baseline" and role not in required:
             check_prior(table(entry, key), key, role, outcomes)  # inherited from an arm-based model, without effect
+        elif role in CVS:
+            prior = check_prior(table(entry, key), key, role, _pools_too(entry, outcomes, family))
+            found |= {role: prior} if family == words.ARM_BASED else {}
         elif role != "slope":
             found[role] = check_prior(table(entry, key), key, role, outcomes)
         else:
@@ -227,6 +225,13 @@ def _priors(
         if role not in found:
             raise SpecificationError("is missing", f"priors.{role}")
     return {role: found[role] for role in sorted(found, key=_file_order)}
+
+
+def _pools_too(prior: object, outcomes: tuple[str, ...], family: str) -> tuple[str, ...]:
+    """Return the outcomes that a prior of CVs may name: pools that are inherited and not analysed are never used."""
+    inner = [numbers for numbers in table(prior, "priors").values() if isinstance(numbers, Mapping)]
+    named = {pool for numbers in inner for pool in numbers if pool in (words.NECROMASS, words.SOC)}
+    return tuple(dict.fromkeys([*(outcomes if family == words.ARM_BASED else ()), *sorted(named)]))
 
 
 def _slopes(entry: object, key: str, outcomes: tuple[str, ...], terms: tuple[grammar.Term, ...]) -> dict[str, Prior]:

@@ -65,6 +65,7 @@ def _priors(priors: Mapping[str, Prior]) -> dict[str, Any]:
 def _scenarios(scheme: Scheme) -> dict[str, Any]:
     return {
         "tolerance_percent": dict(scheme.tolerance_percent),
+        **({"tolerance_points": dict(scheme.tolerance_points)} if scheme.tolerance_points else {}),
         "decide_at": scheme.decide_at,
         "labels": dict(scheme.labels),
         "merge": {code: list(members) for code, members in scheme.merge.items()},

@@ -21,6 +21,7 @@ from mcpbayes.tables import (
     notes,
     plots,
     soil_traps,
+    spread_notes,
     spreads,
     unit_checks,
 )
@@ -28,6 +29,7 @@ from mcpbayes.tables.amino_sugars import converted, necromass_source, with_amino
 from mcpbayes.tables.below import stray_rows, without_notes
 from mcpbayes.tables.columns import CONTROL, measured
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
+from mcpbayes.tables.cvs import with_cvs
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, comparisons
 from mcpbayes.tables.levels import kind_level, kinds_of, site_level, site_names
@@ -114,7 +116,7 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
     if not opened.complete:
         return None, _placed(problems, raw)
     opened, arm_of_plot, new = _arms(opened, model.data)
-    problems += plots.at_plots(new, arm_of_plot)
+    problems += new
     rows, names, new = _comparisons(opened, model, plots.at_arms(problems, arm_of_plot))
     problems += plots.at_plots(new, arm_of_plot)
     if _has_errors(problems):
@@ -231,11 +233,12 @@ def _dataset(
         new = contrast_checks.sharing_problems(rows, names, part)
     else:
         part = arm_dataset(rows, controls, data.outcomes, data.defaults, data.bias_correction)
+        part = with_amino_sugars(part, rows, controls, data)
         if data.layout == "plot":
             part["source_rho"] = part["source_rho"].where(part["source_rho"] != REPORTED, DERIVED)
-        part = with_amino_sugars(part, rows, controls, data)
+        part, new = with_cvs(part, rows, controls, model)
         part.attrs |= {"imputed": json.dumps(imputed_counts(part)), "unit": opened.unit}
-        new = notes.dispersion_notes(opened.frame, data)
+        new += spread_notes.dispersion_notes(opened, data)
     attrs = {
         "family": model.family,
         "layout": data.layout,

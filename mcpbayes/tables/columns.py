@@ -24,7 +24,7 @@ CONTROL: Final = "control"
 TREATMENT: Final = "treatment"
 ROLES: Final = (CONTROL, TREATMENT)
 #: The unit of a column that is measured in the unit of its pool, ``[data.units]``.
-UNIT_OF_POOL: Final = "unit of the pool (g/kg)"
+UNIT_OF_POOL: Final = "unit of the pool (g/kg unless data.units says otherwise)"
 #: First cell of the template's explaining sheet, by which the reader knows that it is not a table.
 GUIDE_TITLE: Final = "What the columns of the sheet table mean"
 
@@ -50,7 +50,7 @@ _EXAMPLES: Final = {
 _ANY_EXAMPLE: Final = (("10", "11"), ("1", "1"), ("0.5", "0.5"), ("0.1", "0.09"), ("1.6", "1.6"), ("8.4", "9.4"),
                        ("11.6", "12.6"))  # fmt: skip
 #: Two control plots and two treated ones of the example rows, invented.
-_EXAMPLE_PLOTS: Final = {NECROMASS: ("5.8", "6.4", "7.0", "7.8"), SOC: ("12.9", "13.5", "14.1", "15.7")}
+_EXAMPLE_PLOTS: Final = {NECROMASS: ("5.8", "6.4", "6.9", "7.9"), SOC: ("12.9", "13.5", "14.1", "15.7")}
 #: Log ratio and sampling variance of the example row, invented.
 _EXAMPLE_CONTRASTS: Final = {NECROMASS: ("0.19", "0.015"), SOC: ("0.12", "0.008")}
 

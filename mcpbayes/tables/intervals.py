@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from mcpbayes.errors import Problem
@@ -130,7 +129,7 @@ def _lopsided(opened: Opened, interval: _Interval) -> list[Problem]:
     """Return a warning for intervals whose middle is not the mean, beyond what rounding in print explains."""
     frame, cells = opened.frame, (interval.arm.mean, interval.lower, interval.upper)
     mean, lower, upper = (frame[name] for name in cells)
-    rounding = sum(_resolution(opened.raw[opened.names[name]]) for name in cells) / 2
+    rounding = sum(resolution(opened.raw[opened.names[name]], frame["study"]) for name in cells) / 2
     rounding *= opened.factors.get(interval.outcome, 1.0)
     miss = ((lower + upper) / 2 - mean).abs()
     bad = frame.index[(mean > lower) & (mean < upper) & (miss > LOPSIDED * (upper - lower) / 2 + rounding)]
@@ -150,7 +149,12 @@ def _lopsided(opened: Opened, interval: _Interval) -> list[Problem]:
     ]
 
 
-def _resolution(typed: pd.Series) -> pd.Series:
-    """Return the last decimal place of numbers as typed: 0.1 for 12.5; 0 where it cannot be told."""
+def resolution(typed: pd.Series, study: pd.Series) -> pd.Series:
+    """Return the last decimal place of numbers as typed, 0.1 for 12.5; NaN where the cell is empty.
+
+    The finest of a study holds for all its cells: spreadsheets drop zeros at the end.
+    """
     decimals = typed.str.extract(r"^[^eE.]*\.?([0-9]*)$", expand=False).str.len()
-    return (10.0 ** -decimals.astype(float)).where(typed != "", 0.0).fillna(0.0).replace(np.inf, 0.0)
+    last = (10.0 ** -decimals.astype(float)).fillna(0.0).where(typed != "")
+    finest: pd.Series = last.groupby(study).transform("min")
+    return finest

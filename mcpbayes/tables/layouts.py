@@ -53,11 +53,6 @@ def arm_columns(layout: str, outcome: str, role: str) -> ArmColumns:
     return ArmColumns(mean_column(layout, outcome, role), sd, se, cv, *n_columns(layout, outcome, role))
 
 
-def arms_of(layout: str, outcomes: Sequence[str]) -> list[ArmColumns]:
-    """Return the columns of every pool, amino sugar and arm that one row of a layout holds."""
-    return [arm_columns(layout, stem, role) for stem in measured(outcomes) for role in roles_of_row(layout)]
-
-
 def roles_of_row(layout: str) -> tuple[str, ...]:
     """Return the roles under which one row of a layout holds an arm; of a single arm the columns have no role."""
     return (TREATMENT,) if layout in SINGLE_ARM else ROLES
@@ -151,7 +146,7 @@ def _paired(
                     rows[new], arm_names[new] = joined[old + suffix], names[old]
     if RHO in frame:
         rows[rho_column(CONTROL)], rows[rho_column(TREATMENT)] = joined[f"{RHO} of control"], joined[RHO]
-    of_arms = {cell for arm in arms_of("arm", outcomes) for cell in arm.cells}
+    of_arms = {cell for stem in measured(outcomes) for cell in arm_columns("arm", stem, TREATMENT).cells}
     for name in frame.columns.difference([*rows, *of_arms, "role", RHO]):
         own = joined[name]
         rows[name] = own.where(own.notna() & (own != ""), joined[f"{name} of control"])

@@ -64,7 +64,7 @@ def arm_dataset(
     Parameters
     ----------
     rows : DataFrame
-        One row per comparison in canonical order, from `mcpbayes.tables.labels.name_rows`; means in g/kg.
+        One row per comparison in canonical order, from `mcpbayes.tables.labels.name_rows`; means in one unit.
     controls : sequence of str
         Names of the controls in canonical order.
     outcomes : sequence of str

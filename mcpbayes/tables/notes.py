@@ -4,24 +4,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
 from mcpbayes.errors import Problem
-from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.columns import CONTROL, EXAMPLE_STUDY, TREATMENT
-from mcpbayes.tables.layouts import arm_columns, arms_of
+from mcpbayes.tables.layouts import arm_columns
 from mcpbayes.tables.naming import natural_order
 from mcpbayes.tables.observed import observed_effects, unobserved_pools
 from mcpbayes.vocabulary import SOC
 
 #: Share of the comparisons from which the largest study is named.
 LARGE_SHARE: Final = 0.25
-#: From this many SDs one CV in all of them is no chance.
-ENOUGH_SDS: Final = 5
-#: Median CV below which SDs are taken for SEs: field plots vary by 10 to 20 per cent, in either pool.
-SMALL_CV: Final = 0.03
 
 
 def identical_soc(
@@ -51,44 +45,6 @@ def identical_soc(
             remedy="If one value of the site was copied into both arms, leave the treated arm's cell empty.",
         )
     ]
-
-
-def dispersion_notes(frame: pd.DataFrame, data: DataSection) -> list[Problem]:
-    """Return warnings for a table without SDs, with one CV throughout, or with SDs so small that they may be SEs."""
-    found = []
-    for arm in arms_of(data.layout, data.outcomes):
-        given = frame.reindex(columns=[arm.mean, arm.sd, arm.se, arm.cv])
-        cvs = given[[arm.sd, arm.se]].div(given[arm.mean], axis=0).assign(cv=given[arm.cv])
-        found.append(cvs.set_axis(["sd", "se", "cv"], axis=1))
-    cv = pd.concat(found)
-    if cv.isna().all(axis=None):
-        message = (
-            "there is no SD, SE or CV in the table: the split between sampling error and heterogeneity is assumed, by "
-            "data.defaults.cv and data.defaults.n"
-        )
-        return [Problem("no-sd", message, "warning", remedy="Add what the papers report; rows may stay empty.")]
-    problems = []
-    given_cv = cv["cv"].fillna(cv["sd"]).dropna()
-    if len(given_cv) >= ENOUGH_SDS and np.ptp(given_cv) < 1e-6 * given_cv.max():
-        problems.append(
-            Problem(
-                "constant-cv",
-                f"all {len(given_cv)} SDs are {given_cv.iloc[0]:.3g} times their mean: they look assumed, not measured",
-                "warning",
-                remedy="Leave assumed SDs empty; data.defaults.cv is used and counted.",
-            )
-        )
-    sds = cv["sd"].dropna()
-    if len(sds) >= ENOUGH_SDS and sds.median() < SMALL_CV:
-        problems.append(
-            Problem(
-                "sd-may-be-se",
-                f"half of the SDs are below {100 * SMALL_CV:g} % of their mean, less than field plots vary",
-                "warning",
-                remedy="If they are standard errors, put them into the columns *_se.",
-            )
-        )
-    return problems
 
 
 def encoding_note(encoding: str | None) -> list[Problem]:

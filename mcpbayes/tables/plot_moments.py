@@ -12,8 +12,8 @@ from mcpbayes.measurement.replicates import pooled_correlation, relative_deviati
 
 Array = NDArray[np.float64]
 
-#: Column of the first row of a plot's arm, which stands for the arm.
-ARM: Final = "row of the arm"
+#: Column of the number of a plot's arm, in an order that does not depend on the file.
+ARM: Final = "number of the arm"
 BLOCK: Final = "block"
 #: What a control shares with the arms treated against it; their blocks are the same.
 CONTROL_KEY: Final = ["study", "control_id"]
@@ -31,7 +31,7 @@ class Moments:
     Parameters
     ----------
     mean, n, cv : DataFrame
-        Arm (its first row) by pool; CV is NaN where the plots do not tell it.
+        Arm (its number) by pool; CV is NaN where the plots do not tell it.
     rho : float
         Correlation of the pools over the plots of an arm, pooled over the table; NaN where there are too few.
     freedom : int

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from pandas.api.typing import SeriesGroupBy
 
 from mcpbayes.errors import Problem
 from mcpbayes.specification.structure import DataSection
@@ -48,7 +49,8 @@ def arms_of_plots(opened: Opened, data: DataSection) -> tuple[Opened, dict[int, 
     plots = _keyed(opened.frame, data.outcomes)
     problems = [*_repeated(plots, opened.names), *_differing(plots, opened), *_averaged(plots, opened.names)]
     moments = plot_moments(plots, data.outcomes)
-    problems += _moment_problems(moments, opened.names)
+    number_of_plot = dict(zip(plots.index.tolist(), plots[ARM].tolist(), strict=True))
+    problems += at_plots(_moment_problems(moments, opened.names), number_of_plot)
     frame = _circumstances(plots, data.outcomes)
     names = dict(opened.names)
     for outcome in data.outcomes:
@@ -58,8 +60,9 @@ def arms_of_plots(opened: Opened, data: DataSection) -> tuple[Opened, dict[int, 
         names |= dict.fromkeys(of_pool, opened.names.get(outcome, outcome))
     if not np.isnan(moments.rho):
         frame[RHO] = moments.rho
-    arm_of_plot = dict(zip(plots.index.tolist(), plots[ARM].tolist(), strict=True))
-    return replace(opened, frame=frame, names=names), arm_of_plot, problems
+    first = plots.index.to_series().groupby(plots[ARM]).min()
+    arm_of_plot = {row: int(first[number]) for row, number in number_of_plot.items()}
+    return replace(opened, frame=frame.set_index(first.loc[frame.index].to_numpy()), names=names), arm_of_plot, problems
 
 
 def at_arms(problems: Sequence[Problem], arm_of_plot: Mapping[int, int]) -> list[Problem]:
@@ -76,15 +79,15 @@ def at_plots(problems: Sequence[Problem], arm_of_plot: Mapping[int, int]) -> lis
 
 
 def _keyed(frame: pd.DataFrame, outcomes: Sequence[str]) -> pd.DataFrame:
-    """Return the plots whose arm is known, in an order that does not depend on the file, with the row of their arm."""
+    """Return the plots of known arms, in an order that does not depend on the file, with the number of their arm."""
     plots = frame[(frame["study"] != "") & (frame["control_id"] != "") & frame["role"].isin(ROLES)]
     for name in (name for name in _OF_TREATED if name in plots):
         plots = plots.assign(**{name: plots[name].where(plots["role"] != CONTROL, "")})
     keys = _keys(plots)
-    first = plots.index.to_series().groupby([plots[key] for key in keys]).transform("min")
     order = [*keys, *(name for name in (BLOCK, PLOT) if name in plots), *outcomes]
     order += [str(name) for name in plots if name not in order]
-    return plots.assign(**{ARM: first}).iloc[canonical_order(plots, order)]
+    plots = plots.iloc[canonical_order(plots, order)]
+    return plots.assign(**{ARM: plots.groupby(keys, sort=False).ngroup()})
 
 
 def _keys(plots: pd.DataFrame) -> list[str]:
@@ -92,16 +95,25 @@ def _keys(plots: pd.DataFrame) -> list[str]:
 
 
 def _circumstances(plots: pd.DataFrame, outcomes: Sequence[str]) -> pd.DataFrame:
-    """Return what names and places each arm: shared texts and numbers, means of what is averaged."""
-    by_arm = plots.groupby(ARM, sort=True)
+    """Return what names and places each arm: shared texts and numbers, means of what is averaged.
+
+    Coordinates are averaged over a control and all that is treated against it: they name one site.
+    """
+    located = {name: _mean_of(plots.groupby(CONTROL_KEY)[name]) for name in _AVERAGED if name in plots}
+    by_arm = plots.assign(**located).groupby(ARM, sort=True)
     columns = {}
     for name in plots.columns.difference([*outcomes, ARM, BLOCK, PLOT], sort=False):
         if pd.api.types.is_numeric_dtype(plots[name]):
-            low, high = by_arm[name].min(), by_arm[name].max()
-            columns[name] = low.where(low == high, by_arm[name].mean())  # a mean of equal numbers may differ from them
+            columns[name] = _mean_of(by_arm[name]).groupby(plots[ARM]).first()
         else:
             columns[name] = by_arm[name].agg(lambda cells: next((cell for cell in sorted(cells) if cell), ""))
     return pd.DataFrame(columns)
+
+
+def _mean_of(group: "SeriesGroupBy[Any, Any]") -> pd.Series:
+    """Return the mean of each row's group; of equal numbers the number itself, from which a mean may differ."""
+    low = group.transform("min")
+    return low.where(low == group.transform("max"), group.transform("mean"))
 
 
 def _repeated(plots: pd.DataFrame, names: Mapping[str, str]) -> list[Problem]:
@@ -163,7 +175,7 @@ def _averaged(plots: pd.DataFrame, names: Mapping[str, str]) -> list[Problem]:
 
 
 def _moment_problems(moments: Moments, names: Mapping[str, str]) -> list[Problem]:
-    """Return what the plots do not tell of the arms, and what was done with blocks and correlation; rows are arms."""
+    """Return what plots do not tell, and what was done with blocks and correlation; rows are numbers of arms."""
     problems = []
     for outcome in moments.mean:
         column, default = names.get(str(outcome), str(outcome)), f"data.defaults.cv.{outcome} is used and counted"

@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from mcpbayes.errors import Problem
+from mcpbayes.errors import Problem, Severity
 from mcpbayes.tables.columns import ROLES, mean_column
 from mcpbayes.tables.schema import numbers
 from mcpbayes.vocabulary import SOC
@@ -83,16 +83,21 @@ def fungal_zeros(raw: pd.DataFrame) -> list[Problem]:
         if own & _NO_MEANS or not ("fnc" in own or ("fungal" in own and own & {"necromass", "residue", "residues"})):
             continue
         values, _ = numbers(raw[name])
-        for check, bad, message in (
-            ("fungal-necromass-negative", values < 0, "fungal necromass is negative"),
-            ("fungal-necromass-zero", values == 0, "fungal necromass is zero: a negative value that was cut off?"),
-        ):
-            rows = tuple(int(row) for row in raw.index[bad])
-            if rows:
-                whole = f"{message}; glucosamine of bacteria was taken off, more than was measured"
-                remedy = "Check both amino sugars; a total necromass from a part that was cut off is too large."
-                problems.append(Problem(check, whole, "warning", rows=rows, column=name, remedy=remedy))
+        below, cut = raw.loc[values < 0, name], raw.loc[values == 0, name]
+        doubt = "fungal necromass is zero: a negative value that was cut off?"
+        problems += _problem("fungal-necromass-negative", "fungal necromass is negative", "warning", below)
+        problems += _problem("fungal-necromass-zero", doubt, "warning", cut)
     return problems
+
+
+def _problem(check: str, message: str, severity: Severity, cells: pd.Series) -> list[Problem]:
+    """Return a problem for cells of fungal necromass, if there are any."""
+    if cells.empty:
+        return []
+    whole = f"{message}; more glucosamine of bacteria was taken off than was measured"
+    remedy = "Check both amino sugars; a total necromass from a part that was cut off is too large."
+    rows = tuple(int(str(row)) for row in cells.index)
+    return [Problem(check, whole, severity, rows=rows, column=str(cells.name), remedy=remedy)]
 
 
 def which_carbon(raw: pd.DataFrame, names: Mapping[str, str], layout: str) -> list[Problem]:

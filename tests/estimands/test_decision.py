@@ -11,7 +11,7 @@ from variants import contrast, rebuilt, with_moderators
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError, StageError
 from mcpbayes.estimands.change import delta_mcp
-from mcpbayes.estimands.claims import UNIONS, union_claims
+from mcpbayes.estimands.claims import UNIONS, union_claims, union_events, union_probabilities
 from mcpbayes.estimands.classes import classify_effects
 from mcpbayes.estimands.decision import decide, sentence
 from mcpbayes.estimands.scenarios import classify
@@ -154,15 +154,23 @@ def test_what_does_not_exist_is_told() -> None:
         decide(tree, name="averag")
     with pytest.raises(StageError, match=r"no group 'scenario': call result = mcpbayes\.classify\(result\) first"):
         decide(delta_mcp(fake_result(draws=5)))
+    older = rebuilt(tree, scenario=tree["scenario"].to_dataset().drop_vars("union_probability"))
+    with pytest.raises(StageError, match=r"older version's: call result = mcpbayes\.classify\(result\) again"):
+        decide(older)
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 1000), scale=st.sampled_from([0.02, 0.1, 0.4]))
 def test_coarser_statements_are_unions_of_classes(seed: int, scale: float) -> None:
     theta = np.random.default_rng(seed).normal(0, scale, (2, 300))
-    found = {claim.code: claim.probability for claim in union_claims(theta[0], theta[1], SCHEME)}
-    assert list(found) == list(UNIONS)
-    classes = np.array(words.SCENARIOS)[classify_effects(theta[0], theta[1], SCHEME)]
+    events = union_events(theta[0], theta[1], SCHEME)
+    codes = classify_effects(theta[0], theta[1], SCHEME)
+    classes = np.array(words.SCENARIOS)[codes]
+    ratio = [events[code].mean() for code in ("ratio+", "ratio0", "ratio-")]
+    summed = union_probabilities(np.bincount(codes, minlength=13) / 300, np.array(ratio))
+    found = {claim.code: claim.probability for claim in union_claims(summed)}
+    assert list(found) == list(UNIONS) == list(events)
+    assert list(found.values()) == pytest.approx([event.mean() for event in events.values()])
 
     def share(member: object) -> float:
         return float(np.mean([member(code) for code in classes]))
@@ -213,6 +221,9 @@ def test_the_sentence_never_contradicts_the_numbers(
     )
     made = scenario["scenario"].to_dataset().isel(target=[0])
     made["probability"] = made["probability"].copy(data=probability[None])
+    ratio = np.array([(delta > np.log(1.05)).mean(), 0.0, (delta < -np.log(1.05)).mean()])
+    ratio[1] = 1 - ratio.sum()
+    made["union_probability"] = made["union_probability"].copy(data=union_probabilities(probability, ratio)[None])
     (found,) = decide(rebuilt(scenario, delta_mcp=group, scenario=made))
     text = sentence(found)
 

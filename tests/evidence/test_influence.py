@@ -13,9 +13,9 @@ from mcpbayes.errors import StageError
 from mcpbayes.evidence import left_out
 from mcpbayes.inference import refits
 from mcpbayes.inference.coordinates import covariances
-from mcpbayes.inference.importance import pareto_k
 from mcpbayes.inference.root import coefficient_prior, log_marginal
 from mcpbayes.inference.tree import build_hierarchy, select_studies
+from mcpbayes.monte_carlo.importance import pareto_k
 from mcpbayes.monte_carlo.summaries import ess_mean
 from mcpbayes.specification.loading import from_toml
 
@@ -38,7 +38,8 @@ def planted():
 
 
 def fitted(table, *settings, moderators=None, at=None, seed=1):
-    model = mb.load_model("arm-based", settings=list(settings), moderators=moderators)
+    given = ["data.dispersion.sd_model=reported", *settings]
+    model = mb.load_model("arm-based", settings=given, moderators=moderators)
     return mb.classify(mb.delta_mcp(mb.fit(mb.prepare(table, model), model, seed=seed), at=at))
 
 

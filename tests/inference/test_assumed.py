@@ -50,7 +50,8 @@ def arms(rows_without_sd=(2, 3, 6), **changes):
     table = comparison_table()
     for row in rows_without_sd:
         table = spoilt(table, row, **dict.fromkeys(SDS, ""))
-    return prepare(table, load_model(settings={key.replace("__", "."): value for key, value in changes.items()}))
+    settings = {key.replace("__", "."): value for key, value in changes.items()}
+    return prepare(table, load_model(settings={"data.dispersion.sd_model": "reported"} | settings))
 
 
 def test_it_is_known_what_was_imputed():
@@ -95,7 +96,7 @@ def test_what_was_reported_stays_to_the_bit():
     whole = reported.all(axis=1)
     assert (made["sampling_covariance"].values[whole] == data["sampling_covariance"].values[whole]).all()
     assert (made["log_mean"].values[~reported] > data["log_mean"].values[~reported]).all()
-    with_rho = prepare(comparison_table(rho_within=0.3), load_model())
+    with_rho = prepare(comparison_table(rho_within=0.3), load_model(settings={"data.dispersion.sd_model": "reported"}))
     assert with_correlation(with_rho, 0.8).equals(with_rho)
 
 

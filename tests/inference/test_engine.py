@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_draws_and_another_does_not(completed):
 
 
 def arms_of(studies=8, **settings):
-    model = mb.load_model("arm-based", settings=settings)
+    model = mb.load_model("arm-based", settings={"data.dispersion.sd_model": "reported"} | settings)
     table, _ = mb.simulate(model, studies=studies, seed=4)
     return mb.prepare(table, model), model
 
@@ -118,7 +118,7 @@ def test_the_engine_needs_neither_pymc_nor_a_compiler():
     program = (
         "import sys, mcpbayes as mb\n"
         "import mcpbayes.inference.collapsed\n"
-        "model = mb.load_model('arm-based')\n"
+        "model = mb.load_model('arm-based', settings=['data.dispersion.sd_model=reported'])\n"
         "table, _ = mb.simulate(model, studies=5, seed=1)\n"
         "mb.analyse(table, model)\n"
         "print(sorted({'pymc', 'pytensor', 'nutpie', 'numba', 'llvmlite', 'arviz'} & set(sys.modules)))"

@@ -14,7 +14,8 @@ from mcpbayes.inference.tree import build_hierarchy
 def made(formula: str = "~ 1", settings: tuple[str, ...] = (), **columns: object):
     table, _ = mb.simulate(studies=8, seed=3, kinds=("manure", "straw"))
     table = table.assign(**{name: make(table) for name, make in columns.items()})
-    model = mb.load_model("arm-based", settings=settings, moderators=formula)
+    given = ("data.dispersion.sd_model=reported", *settings)
+    model = mb.load_model("arm-based", settings=given, moderators=formula)
     return mb.prepare(table, model), model
 
 
@@ -46,7 +47,8 @@ def test_flat_coefficients_that_the_table_does_not_determine_are_refused():
 
 def test_a_flat_mean_effect_needs_contrasts_of_that_pool():
     table, _ = mb.simulate(studies=6, seed=1)
-    model = mb.load_model("arm-based", settings=["priors.intercept.distribution=flat"])
+    settings = ["data.dispersion.sd_model=reported", "priors.intercept.distribution=flat"]
+    model = mb.load_model("arm-based", settings=settings)
     arms = mb.prepare(table, model)
     # A table like this one does not pass `prepare`.
     arms["log_mean"].loc[{"outcome": "necromass"}] = np.nan

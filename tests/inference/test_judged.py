@@ -12,7 +12,7 @@ from mcpbayes.inference.completion import complete_posterior
 
 @pytest.fixture(scope="module", params=[("manure",), ("manure", "straw return", "biochar")], ids=["one kind", "kinds"])
 def sampled(request):
-    model = mb.load_model("arm-based")
+    model = mb.load_model("arm-based", settings=["data.dispersion.sd_model=reported"])
     table, _ = mb.simulate(studies=10, kinds=request.param, seed=5)
     data = mb.prepare(table, model)
     return data, model, *collapsed.sample(data, model, 3)

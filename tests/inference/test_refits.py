@@ -59,7 +59,7 @@ def test_predictive_density_is_the_conditional_of_a_dense_normal():
 
 @pytest.fixture(scope="module")
 def whole():
-    model = mb.load_model("arm-based")
+    model = mb.load_model("arm-based", settings=["data.dispersion.sd_model=reported"])
     table, _ = mb.simulate(studies=12, seed=3)
     arms = mb.prepare(table, model)
     return refits.fit_whole(build_hierarchy(arms), model, ["intercept"], levels_on(arms), SEED), arms, model
@@ -102,7 +102,7 @@ def test_nothing_to_sample_where_all_variances_are_fixed():
         f"priors.{name}.distribution=fixed" for name in ("tau_study", "tau_comparison", "rho_study", "rho_comparison")
     ]
     fixed += [f"priors.{name}.value=0.1" for name in ("tau_study", "tau_comparison", "rho_study", "rho_comparison")]
-    model = mb.load_model("arm-based", settings=fixed)
+    model = mb.load_model("arm-based", settings=["data.dispersion.sd_model=reported", *fixed])
     table, _ = mb.simulate(studies=4, seed=3)
     arms = mb.prepare(table, model)
     fitted = refits.fit_whole(build_hierarchy(arms), model, ["intercept"], levels_on(arms), 1)

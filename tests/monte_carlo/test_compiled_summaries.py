@@ -15,7 +15,7 @@ from test_summaries import FAMILIES, chains, families
 from mcpbayes import kernels
 from mcpbayes.estimands import pooled
 from mcpbayes.estimands.classes import Tolerances
-from mcpbayes.estimands.scenarios import count_targets
+from mcpbayes.estimands.counting import count_targets
 from mcpbayes.estimands.walk import TargetDraws
 from mcpbayes.monte_carlo import summaries as mc
 
@@ -99,7 +99,7 @@ def test_classes_agree_with_numpy(seed: int, world: int, chain: int, draw: int, 
         given_ = (targets_of(seed, world * chain, draw, phi), (2, 0), world * chain, eps, merged, world)
         ours, expected = count_targets(*given_, compiled=True), count_targets(*given_)
         assert ours.probability.shape == (6, merged.max() + 1)
-        for name in ("probability", "mcse", "change"):
+        for name in ("probability", "mcse", "change", "union"):
             np.testing.assert_allclose(
                 getattr(ours, name), getattr(expected, name), rtol=1e-9, atol=1e-15, err_msg=name
             )

@@ -115,7 +115,9 @@ FILES = {
     "report.html",
 }
 FIGURES = {
-    f"figures/{n}.{e}" for n in ("scenario-plane", "forest", "scenario-bars", "delta-mcp") for e in ("svg", "png")
+    f"figures/{n}.{e}"
+    for n in ("scenario-plane", "scenario-wheel", "forest", "scenario-bars", "tolerance-sweep", "delta-mcp")
+    for e in ("svg", "png")
 }
 
 

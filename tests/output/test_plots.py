@@ -4,6 +4,7 @@ import fakes
 import numpy as np
 import pytest
 import xarray as xr
+from document_fakes import contrast_result
 from matplotlib.figure import Figure
 from plot_help import SIX, box, classified, drawn, outside, overlaps, texts, words_of
 
@@ -13,8 +14,9 @@ from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.decision import decide
 from mcpbayes.estimands.scenarios import classify
 from mcpbayes.output.plots import gallery
+from mcpbayes.output.plots.shrinkage import raw_log_ratios
 
-FIGURES = ("scenario_plane", "forest", "scenario_bars", "densities")
+FIGURES = ("scenario_plane", "scenario_wheel", "forest", "scenario_bars", "tolerance_sweep", "densities")
 KINDS = {1: SIX[:1], 2: SIX[:2], 3: SIX[:3], 6: SIX, 8: (*SIX, "biogas slurry", "green manure")}
 ODD_KINDS = ("W" * 80, "$x^2$ <b>bold</b> & more", "有机肥 with a name that goes on and on beyond any column")
 ODD_STUDIES = ("Wang, Li, Zhang & Liu 2019, Soil Biology and Biochemistry", "Müller $\\alpha$", "王小明 2020", "a\nb")
@@ -80,12 +82,13 @@ def test_odd_names_are_drawn_as_plain_text(name):
     assert gallery.as_png(figure) and gallery.as_svg(figure)
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "scenario_wheel"])  # it has no axes
 def test_every_panel_names_its_units(name):
     units = {
         "scenario_plane": ["SOC effect, ln(treated / control)", "Necromass effect, ln(treated / control)"],
         "forest": ["ln(treated / control)", "percentage points of necromass/SOC", "change, %"],
         "scenario_bars": ["probability, %"],
+        "tolerance_sweep": ["probability, %", "tolerance of both pools and their ratio, ±%"],
         "densities": ["ΔMCP, percentage points of necromass/SOC"],
     }[name]
     assert set(units) <= set(words_of(drawn(name)))
@@ -203,7 +206,45 @@ def test_each_kind_has_the_points_of_its_own_comparisons():
 
 def test_points_can_be_left_out():
     figure = draw("scenario_plane", classified(), points=False)
-    assert "comparison, posterior mean" not in words_of(figure)
+    assert "comparison, posterior mean" not in " ".join(words_of(figure))
+    assert not shrinkage(figure)
+
+
+def shrinkage(figure):
+    return [artist for axes in panels(figure) for artist in axes.get_children() if artist.get_gid() == "shrinkage"]
+
+
+def test_an_arrow_leads_from_the_log_ratio_in_the_table_to_each_point():
+    result = classified(SIX[:1])
+    data, change = result["data"].to_dataset(), result["delta_mcp"].to_dataset()
+    mean = data["log_mean"].to_pandas()
+    raw = mean.loc[data["arm_of_comparison"].values].values - mean.loc[data["control_of_comparison"].values].values
+    means = change["effect"].mean(("chain", "draw")).values[change["level"].values == "comparison"]
+    arrows = shrinkage(draw("scenario_plane", result))
+    ends = np.array([arrow._posA_posB for arrow in arrows])
+    assert np.allclose(ends[:, 0], raw[:, ::-1]) and np.allclose(ends[:, 1], means[:, ::-1])
+
+
+def test_a_comparison_that_lacks_a_pool_has_a_point_and_no_arrow():
+    result = classified(SIX[:1])
+    data = result["data"].to_dataset().copy(deep=True)
+    data["log_mean"].loc[{"arm": data["arm_of_comparison"].values[0], "outcome": "soc"}] = np.nan
+    figure = draw("scenario_plane", with_groups(result, data=data))
+    assert len(shrinkage(figure)) == data.sizes["comparison"] - 1
+    (points,) = (line for axes in panels(figure) for line in axes.lines if line.get_marker() == "o")
+    assert len(points.get_xdata()) == data.sizes["comparison"]
+
+
+def test_many_arrows_are_faint_lines():
+    figure = draw("scenario_plane", classified(SIX[:1], studies=40))
+    (lines,) = shrinkage(figure)
+    assert len(lines.get_segments()) == 160
+    assert lines.get_alpha() < 0.3
+
+
+def test_the_log_ratios_of_published_contrasts_are_taken_as_they_are():
+    result = contrast_result()
+    assert np.array_equal(raw_log_ratios(result), result["data"]["log_ratio"].values)
 
 
 def test_comparisons_beyond_the_frame_are_counted_not_dropped_in_silence():
@@ -320,7 +361,7 @@ def test_effects_that_are_not_stored_are_drawn_all_the_same():
     result = streamed(classified())
     assert "study" not in result["delta_mcp"]["level"].values
     assert words_of(draw("forest", result), "row left") == words_of(draw("forest", classified()), "row left")
-    assert "comparison, posterior mean" in words_of(draw("scenario_plane", result))
+    assert "comparison, posterior mean" in " ".join(words_of(draw("scenario_plane", result)))
     assert "of each study" in gallery.caption(result, "forest")
 
 

@@ -17,6 +17,7 @@ from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.decision import decide, sentence
 from mcpbayes.estimands.scenarios import classify
 from mcpbayes.output.document.figures import draw, inline
+from mcpbayes.output.document.readings import readings
 from mcpbayes.output.document.report import render
 from mcpbayes.output.folder import save
 from mcpbayes.specification.loading import from_toml, load_model, to_toml
@@ -134,7 +135,7 @@ def test_the_page_is_well_formed_and_needs_nothing_else(source, page):
     assert outside == []
     assert not {"script", "link", "iframe", "object", "embed"} & set(page.tags)
     assert not re.search(r"@import|url\(", source)
-    assert page.tags.count("img") == page.tags.count("figure") == 4
+    assert page.tags.count("img") == page.tags.count("figure") == 6
 
 
 def test_the_headline_is_the_decision_itself(result, page):
@@ -179,6 +180,15 @@ def test_effects_are_rounded_percent_changes_with_the_interval_named(result, pag
     assert f"{change:+.1f}" in text
     assert "Posterior median and 95 % equal-tailed credible interval" in text
     assert "percentage points" in text
+
+
+def test_claims_are_read_as_hypotheses_beside_their_probability(result, page):
+    rows = readings(result, result["data"].to_dataset())
+    assert rows
+    text = page.words("scenarios")
+    for row in rows:
+        assert f"{row['claim']}{'; '.join(row['whose'])} Hypothesis. {row['hypothesis']}" in text
+    assert text.count("Hypothesis.") == len(rows)
 
 
 def test_all_classes_stand_beside_their_prior(result, page):
@@ -426,6 +436,7 @@ class Wall(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Wall())
 from mcpbayes.output.folder import load
 from mcpbayes.output.document.figures import draw, inline
+from mcpbayes.output.document.readings import readings
 from mcpbayes.output.document.report import render
 print(len(render(load(sys.argv[1]))))
 """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mcpbayes.errors import Problem
 from mcpbayes.output.document import estimates, material, model, numbers
-from mcpbayes.specification.structure import Prior
+from mcpbayes.specification.structure import Prior, Scheme
 
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 NORMAL = Prior("normal", {"mean": 0.0, "sd": 0.5, "correlation": 0.7})
@@ -102,8 +102,8 @@ def test_priors_that_differ_are_told_apart_in_prose():
 
 
 def test_tolerances_that_differ_are_told_apart():
-    assert model.tolerance_words({"necromass": 5.0, "soc": 5.0, "ratio": 5.0}) == "±5 %"
-    apart = model.tolerance_words({"necromass": 5.0, "soc": 3.0, "ratio": 2.5})
+    assert model.tolerance_words(Scheme({"necromass": 5.0, "soc": 5.0, "ratio": 5.0})) == "±5 %"
+    apart = model.tolerance_words(Scheme({"necromass": 5.0, "soc": 3.0, "ratio": 2.5}))
     assert apart == "±5 % for necromass C, ±3 % for SOC and ±2.5 % for their ratio"
 
 

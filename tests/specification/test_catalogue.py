@@ -50,7 +50,12 @@ def test_the_card_states_the_numbers_of_the_file():
         assert f"mean {numbers['mean']:g}, sd {numbers['sd']:g}, correlation {numbers['correlation']}" in row
     for key, prior in spec.priors.items():
         row = next(line for line in card.splitlines() if line.startswith("| ") and f"`{key}`" in line)
-        assert all(f"{value:g}" in row for value in prior.parameters.values())
+        numbers = [
+            each
+            for value in prior.parameters.values()
+            for each in (value.values() if hasattr(value, "values") else [value])
+        ]
+        assert all(f"{value:g}" in row for value in numbers)
     defaults = spec.data.defaults
     stated = f"CV {defaults.cv['necromass']:.2f} (necromass) and {defaults.cv['soc']:.2f} (SOC), n = {defaults.n:g}"
     assert stated in card and f"correlation {defaults.rho_within}." in card

@@ -1,7 +1,7 @@
 import pytest
 
 from mcpbayes.errors import SpecificationError
-from mcpbayes.specification.loading import from_toml, load_model, to_toml
+from mcpbayes.specification.loading import from_toml, load_model, to_toml, with_settings
 
 
 @pytest.mark.parametrize(
@@ -9,6 +9,8 @@ from mcpbayes.specification.loading import from_toml, load_model, to_toml
     [
         ({"tolerance_percent.soc": -1}, "scenarios.tolerance_percent.soc: expected a number of at least 0"),
         ({"tolerance_percent.toc": 1}, "scenarios.tolerance_percent.toc: unknown key; did you mean 'soc'"),
+        ({"tolerance_points.delta_mcp": -1}, "scenarios.tolerance_points.delta_mcp: expected a number in"),
+        ({"tolerance_points.soc": 1}, "scenarios.tolerance_points.soc: unknown key"),
         ({"tolerance_percent": 5}, "scenarios.tolerance_percent: expected a table"),
         ({"decide_at": 0.5}, r"scenarios.decide_at: expected a number in \(0.5, 1\], found 0.5"),
         ({"labels": {"N+C+": "x"}}, "scenarios.labels: unknown scenario 'N[+]C[+]'; did you mean 'N[+]C"),
@@ -32,6 +34,14 @@ def test_every_tolerance_is_needed():
     assert text.count("ratio = 5.0") == 1
     with pytest.raises(SpecificationError, match="scenarios.tolerance_percent.ratio: is missing"):
         from_toml(text.replace("ratio = 5.0", ""))
+
+
+def test_percentage_points_can_be_given_and_taken_back():
+    spec = load_model(settings=["scenarios.tolerance_points.delta_mcp=1.5"])
+    assert spec.scenarios.tolerance_points == {"delta_mcp": 1.5}
+    assert from_toml(to_toml(spec)) == spec
+    back = with_settings(spec, ["scenarios.tolerance_points.delta_mcp=none"])
+    assert back.scenarios.tolerance_points == {} and to_toml(back) == to_toml(load_model())
 
 
 def test_labels_and_coarser_classes():

@@ -17,7 +17,9 @@ from mcpbayes.tables.reading import read_table
 
 def prepared(table, moderators=None, **settings):
     changes = {key.replace("__", "."): value for key, value in settings.items()}
-    return prepare(table, load_model(settings=changes, moderators=moderators))
+    return prepare(
+        table, load_model(settings={"data.dispersion.sd_model": "reported"} | changes, moderators=moderators)
+    )
 
 
 def test_log_means_and_covariances_are_those_of_the_formulas():

@@ -99,6 +99,40 @@ def test_a_pool_in_another_unit_is_an_error_that_names_the_unit(columns, factor,
         assert (low, high) == (table[p.column].min(), table[p.column].max())
 
 
+def test_stocks_give_the_arms_of_stocks_and_the_unit_is_on_record():
+    tonnes = comparison_table()
+    grams = tonnes.assign(**{c: 100 * tonnes[c] for c in tonnes if c.startswith(("necromass", "soc"))})
+    stocks = {"data.units.necromass": "t/ha", "data.units.soc": "Mg C ha-1"}
+    same = prepare(tonnes, load_model(settings=stocks))
+    other = prepare(grams, load_model(settings=dict.fromkeys(stocks, "g/m2")))
+    assert (same.attrs["unit"], other.attrs["unit"]) == ("Mg/ha", "Mg/ha")
+    assert prepare(tonnes, load_model()).attrs["unit"] == "g/kg"
+    np.testing.assert_allclose(other["log_mean"], same["log_mean"], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(same["log_mean"], prepare(tonnes, load_model())["log_mean"], rtol=0, atol=1e-12)
+
+
+def test_a_stock_and_a_concentration_do_not_mix():
+    problem = found(comparison_table(), "stock-and-concentration", data__units__soc="Mg/ha")
+    assert (problem.severity, problem.value) == ("error", "data.units.necromass = g/kg, data.units.soc = Mg/ha")
+    assert "--set data.units.necromass=Mg/ha" in problem.remedy
+    alone = {"data__units__soc": "Mg/ha", "data__outcomes": ["soc"]}
+    assert "stock-and-concentration" not in checks_of(comparison_table(), **alone)
+
+
+@pytest.mark.parametrize(
+    ("factor", "size", "unit"), [(1000, "large", "kg/ha"), (0.001, "small", "Convert it to Mg/ha")]
+)
+def test_of_stocks_only_the_ratio_tells_a_slip(factor, size, unit):
+    stocks = {"data__units__necromass": "Mg/ha", "data__units__soc": "Mg/ha"}
+    table = comparison_table().drop(columns=[c for c in comparison_table() if c.endswith("_sd")])
+    table = table.assign(**{c: 60 * table[c] for c in table if c.startswith(("necromass", "soc"))})  # SOC up to 1200
+    assert [name for name in checks_of(table, **stocks) if name != "no-sd"] == []
+    table["necromass_control"] *= factor
+    problem = found(table, f"necromass-1000-times-too-{size}", **stocks)
+    assert (problem.severity, problem.rows, problem.column) == ("error", tuple(range(2, 10)), "necromass_control")
+    assert unit in problem.remedy and "Or SOC is in another unit" in problem.remedy
+
+
 def test_one_value_in_another_unit_is_shown_as_typed():
     assert found(spoilt(comparison_table(), 6, soc_treatment="16300.0"), "soc-1000-times-too-large").value == "16300.0"
 

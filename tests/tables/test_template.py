@@ -5,7 +5,9 @@ from mcpbayes.errors import SpecificationError
 from mcpbayes.specification.loading import load_model
 from mcpbayes.tables.arms import prepare
 from mcpbayes.tables.columns import (
+    DISPERSIONS,
     GUIDE_TITLE,
+    INTERVALS,
     ROLES,
     columns,
     contrast_columns,
@@ -17,7 +19,7 @@ from mcpbayes.tables.columns import (
 from mcpbayes.tables.reading import read_table
 from mcpbayes.tables.template import column_guide, write_template
 
-LAYOUTS = ("comparison", "arm", "contrast")
+LAYOUTS = ("comparison", "arm", "plot", "contrast")
 POOLS = ("necromass", "soc")
 
 
@@ -47,6 +49,14 @@ def test_names_of_the_arm_layout():
     assert required == {"study", "control_id", "role", "treatment", "necromass", "soc"}
     assert known["role"].choices == ("control", "treatment")
     assert {"necromass_sd", "soc_se", "soc_cv", "n", "necromass_n"} <= set(known)
+
+
+def test_names_of_the_plot_layout():
+    known = by_name("plot")
+    required = {name for name, column in known.items() if column.required}
+    assert required == {"study", "control_id", "role", "treatment", "necromass", "soc"}
+    assert {"plot", "block", "site", "depth_top", "date", "comparison"} <= set(known)
+    assert not {"n", "necromass_sd", "soc_se", "soc_n", "rho_within"} & set(known)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +91,7 @@ def test_helpers_spell_the_names_of_the_catalogue(layout, outcomes):
         for role in ROLES:
             names = [
                 mean_column(layout, outcome, role),
-                *(dispersion_column(layout, outcome, role, kind) for kind in ("sd", "se", "cv")),
+                *(dispersion_column(layout, outcome, role, kind) for kind in (*DISPERSIONS, *INTERVALS)),
                 *n_columns(layout, outcome, role),
             ]
             assert set(names) <= set(known)
@@ -119,10 +129,11 @@ def test_examples_keep_their_own_rules(layout):
             assert not column.strict or float(text) not in (column.lower, column.upper)
 
 
-@pytest.mark.parametrize(("layout", "reason"), [("plot", "comes in a later version"), ("wide", "is unknown")])
-def test_other_layouts(layout, reason, tmp_path):
-    with pytest.raises(SpecificationError, match=rf"the layout '{layout}' {reason}; use comparison, arm or contrast"):
-        write_template(tmp_path / "t.xlsx", layout)
+def test_other_layouts(tmp_path):
+    with pytest.raises(
+        SpecificationError, match=r"the layout 'wide' is unknown; use comparison, arm, plot or contrast"
+    ):
+        write_template(tmp_path / "t.xlsx", "wide")
     assert not (tmp_path / "t.xlsx").exists()
 
 
@@ -198,7 +209,7 @@ def test_other_outcomes(tmp_path):
 def test_guide_says_what_is_needed():
     guide = {line.column: line for line in column_guide("comparison")}
     assert guide["soc_control"].needed == "required"
-    assert guide["soc_control"].unit == "unit of the pool (g/kg)"
+    assert guide["soc_control"].unit == "unit of the pool (g/kg unless data.units says otherwise)"
     assert guide["soc_control_cv"] == (
         "soc_control_cv",
         "optional",

@@ -15,7 +15,9 @@ from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.unobserved import unobserved_at, unobserved_reason
 from mcpbayes.evidence.diagnostics import Diagnostics, diagnose
 from mcpbayes.output.document import checks, estimates, influence, material, model, numbers, sensitivity
+from mcpbayes.output.document.dispersion import dispersion
 from mcpbayes.output.document.material import Row
+from mcpbayes.output.document.readings import readings
 from mcpbayes.output.manifest import versions
 from mcpbayes.output.summary import share_table, summarise
 from mcpbayes.specification.structure import Specification
@@ -57,6 +59,7 @@ def context(result: xr.DataTree, *, command: str = "", summary: pd.DataFrame | N
         | _about_model(result, data, spec)
         | _about_effects(result, data, summary)
         | _about_scenarios(result, spec)
+        | {"readings": readings(result, data)}
         | {"sensitivity": sensitivity.sensitivity(result, data)}
         | {"influence": influence.influence(result, data)}
         | _about_run(result, found, command)
@@ -153,6 +156,7 @@ def _about_model(result: xr.DataTree, data: xr.Dataset, spec: Specification) -> 
         "moderators": model.moderators(data),
         "level_listing": numbers.listing([_BETWEEN[level] for level in model.levels(data)]),
         "specification": result.attrs["specification"],
+        "dispersion": dispersion(result, data),
     }
 
 
@@ -210,8 +214,8 @@ def _some(names: list[str], most: int = 6) -> str:
 def _about_scenarios(result: xr.DataTree, spec: Specification) -> Row:
     scheme = spec.scenarios
     common: Row = {
-        "tolerance": model.tolerance_words(scheme.tolerance_percent),
-        "tolerance_ratio": f"±{numbers.significant(float(scheme.tolerance_percent['ratio']))} %",
+        "tolerance": model.tolerance_words(scheme),
+        "tolerance_ratio": model.ratio_tolerance_words(scheme),
         "decide_at": f"{scheme.decide_at:g}",
         "level_words": {level: material.heading(setting) for level, setting in _SETTINGS.items()},
         "merged": bool(scheme.merge or scheme.labels),

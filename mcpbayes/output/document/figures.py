@@ -15,8 +15,10 @@ from mcpbayes.output.plots.style import as_png, as_svg
 #: What a reader who cannot see the figure hears; the caption says the rest.
 ALTERNATIVES: Final = {
     "scenario-plane": "Scenario plane: joint posterior of the effects on SOC (across) and necromass (up)",
+    "scenario-wheel": "Scenario wheel: probabilities of the scenario classes in ring order round the steady state",
     "forest": "Forest plot: effects of studies and comparisons with intervals",
     "scenario-bars": "Bars: probabilities of the scenario classes",
+    "tolerance-sweep": "Stacked areas: probabilities of the scenario classes at tolerances from 0 to 10 %",
     "delta-mcp": "Densities: posterior of the change of the ratio necromass/SOC",
     "influence": "Dots with intervals: change of the ratio necromass/SOC without each study",
 }

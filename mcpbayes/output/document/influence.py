@@ -27,7 +27,7 @@ def influence(result: xr.DataTree, data: xr.Dataset) -> Row | None:
     dict
         ``verdict`` (sentences), ``rows`` (one per kind and quantity: the study that moves it most), ``worst`` (the
         study that the others predict worst), ``total`` (elpd of all), ``failed`` and ``unseen`` (sentences, may be
-        empty), ``both`` (whether there is a ratio).
+        empty), ``both`` (whether there is a ratio), ``central`` (whether studies were left out of the central data).
     """
     if words.INFLUENCE not in result.children:
         return None
@@ -42,6 +42,7 @@ def influence(result: xr.DataTree, data: xr.Dataset) -> Row | None:
         "failed": _failed(found),
         "unseen": _unseen(found, data, names),
         "both": both,
+        "central": bool(found.attrs.get("central", 0)),
     }
 
 

@@ -63,6 +63,7 @@ def analysed(data: xr.Dataset) -> Row:
         "source": str(data.attrs.get("source", "")),
         "sha256": str(data.attrs.get("source_sha256", "")),
         "layout": str(data.attrs.get("layout", "")),
+        "unit": str(data.attrs.get("unit", "g/kg")),
         "studies": int(data.sizes["study"]),
         "controls": int(data.sizes["control"]),
         "comparisons": int(data.sizes["comparison"]),
@@ -135,7 +136,10 @@ def imputed(data: xr.Dataset) -> list[Row]:
     for outcome in data["outcome"].values.astype(str):
         one = data.sel(outcome=outcome)
         called = outcome_words(outcome)
-        rows.append(_origins(f"standard deviation of {called}", one["source_sd"], one["cv"], "CV"))
+        origins = _origins(f"standard deviation of {called}", one["source_sd"], one["cv"], "CV")
+        if outcome in json.loads(data.attrs.get("cv_model", '{"typical": {}}'))["typical"] and origins["used"]:
+            origins["used"] = f"{origins['used']}, from the model of CVs"
+        rows.append(origins)
         rows.append(_origins(f"replicates n of {called}", one["source_n"], one["n"], "n ="))
     for amino_sugar in data["amino_sugar"].values.astype(str) if "amino_sugar" in data.sizes else ():
         one = data.sel(amino_sugar=amino_sugar)
@@ -228,7 +232,7 @@ def comparisons(data: xr.Dataset) -> list[Row]:
     -------
     list of dict
         ``name``, ``study``, ``control``, ``kind``, ``treatment``, ``row`` and ``values``: per outcome the text of
-        control and treated mean (arm-based, g/kg) or of the log ratio and its standard error (contrast-based).
+        control and treated mean (arm-based, g/kg or Mg/ha) or of the log ratio and its standard error (contrast-based).
     """
     values = _contrast_values(data) if data.attrs["family"] == words.CONTRAST_BASED else _arm_values(data)
     columns = ("study_of_comparison", "control_of_comparison", "kind_of_comparison")

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import xarray as xr
 
 from mcpbayes import vocabulary as words
+from mcpbayes.estimands.absolute import points_of
 from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.tree import specification
 from mcpbayes.inference.assumed import imputed_correlations
@@ -18,7 +20,7 @@ from mcpbayes.output.document.material import Row, is_on, outcome_words
 from mcpbayes.specification.formula import categories, numeric
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.priors import prior_of_coefficient
-from mcpbayes.specification.structure import Number, Prior, Specification
+from mcpbayes.specification.structure import Number, Prior, Scheme, Specification
 
 #: Quantiles that stand for a prior of ϱ where its interval is shown.
 _QUANTILES: Final = 4000
@@ -88,6 +90,14 @@ def levels(data: xr.Dataset) -> list[str]:
     ]
 
 
+#: Priors of the model of CVs, in words.
+_OF_CVS: Final = {
+    "cv": "typical CV of the plots of an arm",
+    "tau_cv": "τ of ln CV between studies",
+    "omega_cv": "ω of ln CV between arms of a study",
+}
+
+
 def priors(data: xr.Dataset, spec: Specification) -> list[Row]:
     """List the priors that were used, with their reasons.
 
@@ -112,7 +122,13 @@ def priors(data: xr.Dataset, spec: Specification) -> list[Row]:
         )
 
     if is_arm_based(data):
-        add("control baselines", "", "baseline of a control, ln(g/kg)", "baseline", spec.priors["baseline"])
+        add(
+            "control baselines",
+            "",
+            f"baseline of a control, ln({data.attrs.get('unit', 'g/kg')})",
+            "baseline",
+            spec.priors["baseline"],
+        )
     for coefficient in data["coefficient"].values.astype(str):
         prior = prior_of_coefficient(spec, coefficient)
         key = next(key for key, value in spec.priors.items() if value is prior)
@@ -131,10 +147,22 @@ def priors(data: xr.Dataset, spec: Specification) -> list[Row]:
                 key,
                 spec.priors[key],
             )
+    for key, parameter in _OF_CVS.items() if "cv_draw" in data else ():
+        add("ln CV of the arms", parameter, parameter, key, _without_others(spec.priors[key], data))
     if WITHIN in spec.priors and imputed_correlations(data).any():
         parameter = "correlation ϱ of the pools over plots of one arm, where not reported"
         add("correlation ϱ of the pools over plots", "", parameter, WITHIN, spec.priors[WITHIN])
     return rows
+
+
+def _without_others(prior: Prior, data: xr.Dataset) -> Prior:
+    """Return a prior without the numbers of pools that are not analysed."""
+    pools = data["outcome"].values.astype(str).tolist()
+    kept = {
+        name: {pool: value[pool] for pool in pools} if isinstance(value, Mapping) else value
+        for name, value in prior.parameters.items()
+    }
+    return replace(prior, parameters=kept)
 
 
 def prior_phrases(rows: Sequence[Row]) -> list[str]:
@@ -176,13 +204,22 @@ def moderators(data: xr.Dataset) -> list[Row]:
     return rows
 
 
-def tolerance_words(percent: Mapping[str, float]) -> str:
-    """Return the tolerances of the scenarios in percent, as text."""
-    values = {key: numbers.significant(float(value)) for key, value in percent.items()}
+def ratio_tolerance_words(scheme: Scheme) -> str:
+    """Return the tolerance of the ratio as text: relative, or in percentage points of ΔMCP where that is in use."""
+    points = points_of(scheme)
+    if points is None:
+        return f"±{numbers.significant(float(scheme.tolerance_percent['ratio']))} %"
+    return f"±{numbers.significant(points)} percentage points"
+
+
+def tolerance_words(scheme: Scheme) -> str:
+    """Return the tolerances of the scenarios as text."""
+    values = {key: f"±{numbers.significant(float(value))} %" for key, value in scheme.tolerance_percent.items()}
+    values["ratio"] = ratio_tolerance_words(scheme)
     if len(set(values.values())) == 1:
-        return f"±{next(iter(values.values()))} %"
-    called = {"ratio": "their ratio"}
-    return numbers.listing([f"±{value} % for {called.get(key) or outcome_words(key)}" for key, value in values.items()])
+        return values["ratio"]
+    called = {"ratio": "ΔMCP" if points_of(scheme) is not None else "their ratio"}
+    return numbers.listing([f"{value} for {called.get(key) or outcome_words(key)}" for key, value in values.items()])
 
 
 #: What several fits can carry, in words.

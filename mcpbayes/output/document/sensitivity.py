@@ -16,7 +16,9 @@ from mcpbayes.output.document.material import Row, heading, outcome_words
 from mcpbayes.specification.structure import Specification
 
 _HALF_TWICE: Final = {"x 1/2": "half the assumed CVs", "x 1": "the assumed CVs", "x 2": "twice the assumed CVs"}
-_SHORT: Final = {"x 1/2": "half", "x 1": "as assumed", "x 2": "twice"}
+_SHORT: Final = {"x 1/2": "half", "x 1": "as assumed", "x 2": "twice", evidence.MODEL: "from their model"}
+#: Values that stand for the result itself.
+_OWN: Final = (evidence.PRIOR, evidence.MODEL)
 
 #: Whose most probable scenario is spoken of, the headline's level first.
 _WHOSE: Final = {words.MEAN: "the typical comparison", words.NEW: "a comparison in a study not seen"}
@@ -77,14 +79,17 @@ def _entry(
         "head": _HEADS[key],
         "imputed": _imputed_words(key, int(part["imputed"].iloc[0]), data),
         "sentences": [
-            _tau_sentence(settings[settings["value"] != evidence.PRIOR], key, outcomes),
-            _move_sentence(typical[typical["value"] != evidence.PRIOR], key),
+            _tau_sentence(settings[~settings["value"].isin(_OWN)], key, outcomes),
+            _move_sentence(typical[~typical["value"].isin(_OWN)], key),
             *(_class_sentence(observed[observed["level"] == level], what) for level, what in _WHOSE.items()),
             _carried_sentence(key, carried),
             *more,
+            _modelled_sentence(key, settings),
         ],
         "outcomes": [heading(outcome_words(outcome)) for outcome in outcomes],
-        "settings": [_setting_row(row, key, outcomes, spec) for _, row in settings.iterrows()],
+        "settings": [
+            _setting_row(row, key, outcomes, None if "cv_draw" in data else spec) for _, row in settings.iterrows()
+        ],
         "targets": [
             {
                 "name": name,
@@ -132,8 +137,8 @@ def _imputed_words(key: str, count: int, data: xr.Dataset) -> str:
 
 
 def _setting_words(value: str, key: str, spec: Specification | None = None) -> str:
-    if value == evidence.PRIOR:
-        return "ϱ from its prior"
+    if value in _OWN:
+        return "ϱ from its prior" if value == evidence.PRIOR else "CVs from their model"
     if key == evidence.FACTOR_SETS:
         return factor_words(value)
     if key != evidence.CVS:
@@ -145,7 +150,7 @@ def _setting_words(value: str, key: str, spec: Specification | None = None) -> s
     return f"{heading(_HALF_TWICE[value])} ({numbers.listing(used)})"
 
 
-def _setting_row(row: pd.Series, key: str, outcomes: list[str], spec: Specification) -> Row:
+def _setting_row(row: pd.Series, key: str, outcomes: list[str], spec: Specification | None) -> Row:
     return {
         "words": _setting_words(str(row["value"]), key, spec),
         "used": bool(row["as_analysed"]),
@@ -215,3 +220,13 @@ def _carried_sentence(key: str, values: list[float]) -> str:
         return f"The result carries the prior of ϱ; these fits are at its middle, ϱ = {values[len(values) // 2]:.2f}."
     ends = f"{numbers.plain(min(values))} to {numbers.plain(max(values))}"
     return f"The result itself carries the prior of ϱ by {len(values)} fits, ϱ from {ends}."
+
+
+def _modelled_sentence(key: str, settings: pd.DataFrame) -> str:
+    """Say which CVs were multiplied, where the result carries draws of their model."""
+    if key != evidence.CVS or evidence.MODEL not in set(settings["value"]):
+        return ""
+    return (
+        "The result carries draws of all CVs from their model; in the other fits CVs are their root mean squares, and "
+        "of the arms without a reported SD half or twice that."
+    )

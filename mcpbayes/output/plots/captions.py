@@ -6,6 +6,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.output.plots import targets
+from mcpbayes.output.plots.class_curves import ORDER, PERCENT
 from mcpbayes.output.plots.forest_rows import shows_studies
 from mcpbayes.output.plots.influence_rows import target_shown
 from mcpbayes.output.plots.scenario_plane import PROBS
@@ -21,8 +22,8 @@ def caption(result: xr.DataTree, figure_name: str) -> str:
     ----------
     result : xr.DataTree
         The result the figure was drawn from.
-    figure_name : {"scenario_plane", "forest", "scenario_bars", "densities", "influence"}
-        Name of the figure's function.
+    figure_name : str
+        Name of the figure's function, as `scenario_plane`.
 
     Returns
     -------
@@ -38,8 +39,10 @@ def caption(result: xr.DataTree, figure_name: str) -> str:
     """
     writers = {
         "scenario_plane": _scenario_plane,
+        "scenario_wheel": _scenario_wheel,
         "forest": _forest,
         "scenario_bars": _scenario_bars,
+        "tolerance_sweep": _tolerance_sweep,
         "densities": _densities,
         "influence": _influence,
     }
@@ -62,9 +65,31 @@ def _scenario_plane(result: xr.DataTree) -> str:
         f"Scenario plane of {_whose(result)}: joint posterior of the effects on SOC (across) and on microbial "
         "necromass (up), as log response ratios ln(treated/control), with the change in % on the opposite axes. Filled "
         f"contours: {inner} and {outer} % highest-density regions of the typical comparison (level mean); dashed: of a "
-        "comparison in a study not seen (level new). On the 1:1 line the ratio necromass/SOC does not change "
-        f"(ΔMCP = 0); sectors are the scenario classes, changes within {targets.tolerance_words(result)} counting as "
-        "none."
+        "comparison in a study not seen (level new). Points: posterior means of the comparisons; arrows (lines where "
+        "there are many) lead to them from the log ratios in the table. On the 1:1 line the ratio necromass/SOC does "
+        f"not change (ΔMCP = 0); sectors are the scenario classes, changes within {targets.tolerance_words(result)} "
+        "counting as none."
+    )
+
+
+def _scenario_wheel(result: xr.DataTree) -> str:
+    return (
+        f"Scenario wheel of {_whose(result)}: posterior probability (%) of each scenario class for the typical "
+        "comparison (level mean); the same for a comparison in a study not seen (level new) is in the bars. All cells "
+        "have the same area, the filled part of a cell is its probability; arcs are prior probabilities. Neighbours on "
+        f"the wheel are neighbours on the plane; changes within {targets.tolerance_words(result)} count as none."
+    )
+
+
+def _tolerance_sweep(result: xr.DataTree) -> str:
+    used = targets.single_tolerance(result)
+    mark = f"in use are {targets.tolerance_words(result)}"
+    if used is not None:
+        mark = f"dashed: the tolerance in use, ±{used:g} %"
+    return (
+        f"Posterior probability (%) of the scenario classes for {_whose(result)}, stacked, when changes within "
+        f"tolerances of {PERCENT[0]:g} to {PERCENT[-1]:g} % count as none ({mark}): of {_LEVELS}. {ORDER[0].upper()}"
+        f"{ORDER[1:]}."
     )
 
 
@@ -91,11 +116,11 @@ def _scenario_bars(result: xr.DataTree) -> str:
 
 def _densities(result: xr.DataTree) -> str:
     unit = _unit(targets.has_absolute_change(result, targets.headline_names(result)))
-    ratio = targets.specification(result).scenarios.tolerance_percent["ratio"]
+    ratio = targets.ratio_tolerance_words(result).removeprefix("±")
     return (
         f"Posterior density of ΔMCP, the change of necromass/SOC {unit}, for {_whose(result)}: of {_LEVELS}. "
         f"Under each density its median, 50 % interval and {targets.interval_words(result)}; P(rise) and P(fall) are "
-        f"the probabilities that the ratio changes by more than {ratio:g} % of itself."
+        f"the probabilities that the ratio changes by more than {ratio}."
     )
 
 

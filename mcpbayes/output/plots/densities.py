@@ -180,10 +180,10 @@ def _key(result: xr.DataTree, absolute: bool) -> list[Patch | Line2D]:
 
 def _note(result: xr.DataTree, absolute: bool) -> str:
     """Return the note under the figure."""
-    ratio = targets.specification(result).scenarios.tolerance_percent["ratio"]
+    ratio = targets.ratio_tolerance_words(result).removeprefix("±")
     scale = "" if absolute else " The ratio of the controls is not known, so that the change is relative."
     return (
         "Posterior densities, each scaled to the same height; dark: typical comparison (mean), light: comparison in a "
         f"new study (new). Intervals: {targets.interval_words(result)}. P(rise), P(fall): probability that the ratio "
-        f"necromass/SOC rises or falls by more than {ratio:g} % of itself.{scale}"
+        f"necromass/SOC rises or falls by more than {ratio}.{scale}"
     )

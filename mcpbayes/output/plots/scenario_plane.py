@@ -19,6 +19,7 @@ from mcpbayes.estimands.wording import probability_text
 from mcpbayes.output.plots import lettering, style, targets
 from mcpbayes.output.plots.plane_ground import axis_labels, ground, label_diagonal
 from mcpbayes.output.plots.regions import highest_density_regions
+from mcpbayes.output.plots.shrinkage import draw_shrinkage, raw_log_ratios
 
 #: Probabilities of the highest-density regions, inner and outer.
 PROBS: Final = (0.5, 0.95)
@@ -30,12 +31,13 @@ _MARKERS: Final = ("o", "s", "^")
 
 
 class Cloud(NamedTuple):
-    """What is drawn of one kind: outlines per probability at both levels, and its comparisons' points."""
+    """What is drawn of one kind: outlines per probability at both levels, its comparisons' points and where from."""
 
     name: str
     mean: list[list[np.ndarray]]
     new: list[list[np.ndarray]]
     points: np.ndarray  # (comparison, 2): SOC, necromass
+    raw: np.ndarray  # alike; NaN where the table lacks one of the four means
 
 
 def scenario_plane(
@@ -55,7 +57,7 @@ def scenario_plane(
         Targets at the levels ``mean`` and ``new``; by default all treatment kinds. More than three are drawn in
         panels of their own.
     points : bool
-        Draw the posterior means of the comparisons' effects.
+        Draw the posterior means of the comparisons' effects, and an arrow to each from the log ratio in the table.
     panel_size : float, optional
         Side of a panel in inches.
 
@@ -75,7 +77,8 @@ def scenario_plane(
     targets.require_both_pools(result)
     chosen = targets.chosen_names(result, names)
     means = mean_effects(result, words.COMPARISON) if points else None
-    clouds = [_cloud(result, name, means) for name in chosen]
+    raw = raw_log_ratios(result) if points else None
+    clouds = [_cloud(result, name, means, raw) for name in chosen]
     low, high = window(clouds, targets.tolerance(result))
     with style.drawing():
         if len(clouds) > MOST_OVERLAID:
@@ -83,24 +86,27 @@ def scenario_plane(
         return style.settled(_overlaid(result, clouds, low, high, panel_size or 4.7))
 
 
-def _cloud(result: xr.DataTree, name: str, means: np.ndarray | None) -> Cloud:
-    """Collect what is drawn of one target; `means` are the effects of all comparisons, (comparison, K)."""
+def _cloud(result: xr.DataTree, name: str, means: np.ndarray | None, raw: np.ndarray | None) -> Cloud:
+    """Collect what is drawn of one target; `means` and `raw` are of all comparisons, (comparison, K)."""
     mean, new = (
         highest_density_regions(
             targets.effect(result, level, name, words.SOC), targets.effect(result, level, name, words.NECROMASS), PROBS
         )
         for level in (words.MEAN, words.NEW)
     )
-    return Cloud(name, mean, new, np.empty((0, 2)) if means is None else _comparison_points(result, name, means))
+    pairs = (
+        np.empty((0, 2)) if values is None else _comparison_points(result, name, values) for values in (means, raw)
+    )
+    return Cloud(name, mean, new, *pairs)
 
 
-def _comparison_points(result: xr.DataTree, name: str, means: np.ndarray) -> np.ndarray:
-    """Return the posterior mean effects of a kind's comparisons, shape (comparison, 2): SOC, necromass."""
+def _comparison_points(result: xr.DataTree, name: str, values: np.ndarray) -> np.ndarray:
+    """Return values of both pools, (comparison, K), for a kind's comparisons, shape (comparison, 2): SOC, necromass."""
     outcomes = targets.group(result, words.DELTA_MCP)["outcome"].values.astype(str).tolist()
-    means = means[:, [outcomes.index(pool) for pool in (words.SOC, words.NECROMASS)]]
+    values = values[:, [outcomes.index(pool) for pool in (words.SOC, words.NECROMASS)]]
     kind = targets.kind_of(result, name)
     mine = slice(None) if kind is None else targets.group(result, words.DATA)["kind_of_comparison"].values == kind
-    return np.asarray(means[mine])
+    return np.asarray(values[mine])
 
 
 def window(clouds: Sequence[Cloud], tolerance: Tolerances) -> tuple[float, float]:
@@ -117,7 +123,8 @@ def window(clouds: Sequence[Cloud], tolerance: Tolerances) -> tuple[float, float
 
 
 def _draw_cloud(axes: Axes, cloud: Cloud, colour: str, marker: str) -> None:
-    """Draw the regions and points of one kind."""
+    """Draw the regions, points and arrows of one kind."""
+    draw_shrinkage(axes, cloud.raw, cloud.points, colour)
     inside = cloud.points[((cloud.points >= axes.get_xlim()[0]) & (cloud.points <= axes.get_xlim()[1])).all(axis=1)]
     axes.plot(
         *inside.T, marker, markersize=3.2, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=0.7,
@@ -176,7 +183,7 @@ def _key(colour: str, with_points: bool) -> list[Line2D | Patch]:
     if with_points:
         entries.append(
             Line2D([], [], linestyle="", marker="o", markersize=3.6, markerfacecolor="white", markeredgecolor=colour,
-                   label="comparison, posterior mean")
+                   label="comparison, posterior mean;\narrow: from its log ratio in the table")
         )  # fmt: skip
     return entries
 
@@ -186,6 +193,14 @@ def _note(result: xr.DataTree, clouds: Sequence[Cloud], low: float, high: float)
     outside = sum(int(((c.points < low) | (c.points > high)).any(axis=1).sum()) for c in clouds)
     left_out = f" {outside} comparison{'s lie' if outside > 1 else ' lies'} outside the frame." if outside else ""
     decide_at = targets.specification(result).scenarios.decide_at
+    far = sum(int(((c.raw < low) | (c.raw > high)).any(axis=1).sum()) for c in clouds)
+    left_out += (
+        f" {lettering.count(far, 'arrow')} {'starts' if far == 1 else 'start'} outside the frame." if far else ""
+    )
+    scheme = targets.specification(result).scenarios
+    if targets.points_of(scheme) is not None:
+        ratio = scheme.tolerance_percent["ratio"]
+        left_out += f" A tolerance in percentage points has no one border: beside the 1:1 line that of ±{ratio:g} %."
     return (
         "Regions are highest-density regions of the joint posterior of both effects. Sector borders are the tolerances "
         f"({targets.tolerance_words(result)}); sector codes give the signs of the changes in necromass (N), SOC (C) "

@@ -14,6 +14,8 @@ from matplotlib.axes._secondary_axes import SecondaryAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
+from scipy.spatial import KDTree
 
 from mcpbayes import vocabulary as words
 from mcpbayes.output.plots import lettering
@@ -51,6 +53,9 @@ BAND: Final = "#e8e6df"
 RISE: Final = "#3f5fb0"
 STAY: Final = "#8a8a8a"
 FALL: Final = "#b5452c"
+
+#: Colours that a picture with a palette keeps exactly, of 256.
+_EXACT: Final = 64
 
 #: Percent changes that may label an axis, the roundest first.
 _ROUND_PERCENT: Final = (
@@ -91,7 +96,7 @@ class Picture(Figure):
     """A Matplotlib figure that Jupyter shows by itself, without pyplot and its global state."""
 
     def _repr_png_(self) -> bytes:
-        return as_png(self, dpi=144)
+        return with_palette(as_png(self, dpi=144))
 
 
 @contextmanager
@@ -142,6 +147,29 @@ def as_png(figure: Figure, dpi: float = 220.0) -> bytes:
     buffer = BytesIO()
     with drawing():
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def with_palette(png: bytes) -> bytes:
+    """Return a PNG of at most 256 colours, a third of the size: for notebooks, which hold every picture as text.
+
+    Notes
+    -----
+    The commonest colours stay as they are, so that no area takes its neighbour's tint; the others, at the edges of
+    letters and lines, are chosen by maximum coverage, which keeps rare colours.
+    """
+    image = Image.open(BytesIO(png)).convert("RGB")
+    pixels = np.asarray(image)
+    colours, of_pixel, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True)
+    rest = 256 - min(_EXACT, len(colours))
+    found = image.quantize(rest, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).getpalette() or []
+    spread = np.array(found[: 3 * rest], dtype=np.uint8).reshape(-1, 3)
+    palette = np.concatenate([colours[np.argsort(-counts, kind="stable")[:_EXACT]], spread])
+    nearest = KDTree(palette.astype(float)).query(colours.astype(float))[1].astype(np.uint8)
+    small = Image.fromarray(nearest[of_pixel].reshape(pixels.shape[:2]))
+    small.putpalette(palette.ravel().tolist())
+    buffer = BytesIO()
+    small.save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
 

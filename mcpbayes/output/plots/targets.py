@@ -9,6 +9,7 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import StageError
 from mcpbayes.estimands import reading
+from mcpbayes.estimands.absolute import points_of as points_of
 from mcpbayes.estimands.change import has_both_pools as has_both_pools
 from mcpbayes.estimands.classes import Tolerances, tolerances
 from mcpbayes.estimands.tree import group as group
@@ -173,9 +174,27 @@ def tolerance_words(result: xr.DataTree) -> str:
     """Return the tolerances as text."""
     percents = specification(result).scenarios.tolerance_percent
     necromass, soc, ratio = (f"±{percents[name]:g} %" for name in (words.NECROMASS, words.SOC, "ratio"))
+    if points_of(specification(result).scenarios) is not None:
+        return f"{necromass} (necromass), {soc} (SOC) and {ratio_tolerance_words(result)} (ΔMCP)"
     if necromass == soc == ratio:
         return f"{necromass} for both pools and their ratio"
     return f"{necromass} (necromass), {soc} (SOC) and {ratio} (ratio)"
+
+
+def ratio_tolerance_words(result: xr.DataTree) -> str:
+    """Return the tolerance of the ratio's change as text: relative, or in percentage points where that is in use."""
+    scheme = specification(result).scenarios
+    points = points_of(scheme)
+    if points is None:
+        return f"±{scheme.tolerance_percent['ratio']:g} % of itself"
+    return f"±{points:g} percentage points"
+
+
+def single_tolerance(result: xr.DataTree) -> float | None:
+    """Return the tolerance in percent where it is the same for both pools and their ratio; else None."""
+    scheme = specification(result).scenarios
+    used = set(scheme.tolerance_percent.values())
+    return float(used.pop()) if len(used) == 1 and points_of(scheme) is None else None
 
 
 def kind_counts(result: xr.DataTree, name: str) -> tuple[int, int]:

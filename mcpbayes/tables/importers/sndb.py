@@ -152,7 +152,9 @@ def _without_zeros(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
             f"the fungal necromass of {int(cut.sum())} rows was negative and set to zero; neither it nor its sum with "
             "the bacterial part is used"
         )
-        notes.append(Problem("fungal-necromass-zero", message, "note", rows=tuple(int(row) for row in rows.index[cut])))
+        notes.append(
+            Problem("fungal-necromass-zero", message, "warning", rows=tuple(int(row) for row in rows.index[cut]))
+        )
     return rows, notes
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mcpbayes.errors import DataError
 from mcpbayes.specification.loading import load_model
@@ -205,6 +207,30 @@ def test_cells_that_are_no_numbers_are_refused(tmp_path):
 def test_a_record_number_twice_is_refused(tmp_path):
     with pytest.raises(DataError, match="rows 2, 3, column SNDB_record_number"):
         import_sndb(database(tmp_path, [control(SNDB_record_number="7"), treated(SNDB_record_number="7")]))
+
+
+LEVELS = st.sampled_from(["CK", "N0", "NPK", "NP", ""])
+PLACES = st.sampled_from(["0", "10"])
+FRACTIONS = st.sampled_from(["bulk soil", "bulk soil", "aggregate"])
+AMOUNTS = st.sampled_from(["20", "25", ""])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(LEVELS, PLACES, FRACTIONS, AMOUNTS), min_size=1, max_size=9))
+def test_every_row_is_used_once_or_listed(tmp_path_factory, cells):
+    rows = [
+        {"treatment_level": level, "lyrtop_cm": top, "fraction_scheme": fraction, "soc": soc}
+        for level, top, fraction, soc in cells
+    ]
+    imported = import_sndb(database(tmp_path_factory.mktemp("sndb"), rows))
+    book, table = imported.rows, imported.table
+    used = book["used_as"] != "not used"
+    assert len(book) == len(rows) and (book["reason"] == "").equals(used) and (book["comparison"] != "").equals(used)
+    assert not used[book["treatment_level"] == ""].any()
+    assert not used[[fraction == "aggregate" for _, _, fraction, _ in cells]].any()
+    if len(table):
+        assert table["rows_treatment"].sum() == (book["used_as"] == "treatment").sum()
+        assert table.groupby("control_id")["rows_control"].first().sum() == (book["used_as"] == "control").sum()
 
 
 @pytest.fixture(scope="module")

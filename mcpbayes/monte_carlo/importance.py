@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from mcpbayes.inference.small_matrices import Array
+Array = NDArray[np.float64]
 
 #: Fewest values in the tail to which a generalised Pareto distribution is fitted.
 _SMALLEST_TAIL: Final = 5

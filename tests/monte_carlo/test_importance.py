@@ -5,7 +5,7 @@ import pytest
 from arviz_stats.base import array_stats
 from scipy import stats
 
-from mcpbayes.inference.importance import efficiency, metropolis, normalised, pareto_k
+from mcpbayes.monte_carlo.importance import efficiency, metropolis, normalised, pareto_k
 
 
 @pytest.mark.parametrize("seed", range(8))

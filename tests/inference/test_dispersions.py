@@ -1,0 +1,107 @@
+"""Worlds of CVs: one posterior draw of all CVs each, as many as it takes, the same again from the result."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import mcpbayes as mb
+from mcpbayes.inference import engine
+from mcpbayes.inference.dispersions import dispersion_doubt, share_between, worlds_that_suffice
+from mcpbayes.inference.doubts import number_of_worlds
+from mcpbayes.inference.engine import data_of_fits
+from mcpbayes.inference.simulation import simulate
+
+SMALL = {"sampling.draws": 250, "sampling.worlds": 3, "sampling.engine": "collapsed"}
+
+
+def model(**changes):
+    return mb.load_model(settings=SMALL | changes)
+
+
+@pytest.fixture(scope="module")
+def arms() -> xr.Dataset:
+    return mb.prepare(simulate(studies=6, seed=3, missing_sd=0.5)[0], mb.load_model())
+
+
+@pytest.fixture(scope="module")
+def pooled(arms) -> xr.DataTree:
+    return mb.fit(arms, model(), seed=5)
+
+
+def test_a_world_takes_one_draw_of_all_cvs(arms):
+    doubt = dispersion_doubt(arms, model(), 3)
+    assert len(doubt.values) == 3
+    made = doubt.apply(arms, 2)
+    np.testing.assert_array_equal(made["cv"], arms["cv_draw"][2])
+    assert doubt.values[2] == pytest.approx(np.sqrt(np.nanmean(made["cv"] ** 2)))
+    v = made["cv"] ** 2 / made["n"]
+    np.testing.assert_allclose(made["log_mean"], np.log(made["mean"]) + v / 2)
+    np.testing.assert_allclose(np.einsum("akk->ak", made["sampling_covariance"]), v)
+    assert doubt.central(arms) is arms
+
+
+def test_there_is_no_doubt_without_draws(arms):
+    assert dispersion_doubt(arms.drop_vars("cv_draw"), model(), 3) is None
+
+
+def test_the_result_is_pooled_over_worlds_and_says_so(arms, pooled):
+    assert pooled.attrs["worlds"] == 3
+    assert json.loads(pooled.attrs["worlds_values"])["dispersion"] == list(dispersion_doubt(arms, model(), 3).values)
+    assert pooled["posterior"].sizes["chain"] == 12
+    np.testing.assert_array_equal(pooled["data"]["cv"], arms["cv"])
+    said = [problem for problem in json.loads(pooled.attrs["problems"]) if problem["check"] == "worlds"]
+    assert len(said) == 1 and "draws of a model of ln CV" in said[0]["message"]
+    assert 0 <= pooled.attrs["share_between_worlds"] <= 1
+
+
+def test_the_same_worlds_are_made_from_the_result(arms, pooled):
+    again = data_of_fits(pooled["data"].to_dataset(), model())
+    for one, other in zip(data_of_fits(arms, model()), again, strict=True):
+        np.testing.assert_array_equal(one["sampling_covariance"], other["sampling_covariance"])
+
+
+def test_a_correlation_prior_is_carried_by_the_same_worlds(arms):
+    prior = {"priors.rho_within.distribution": "beta", "priors.rho_within.a": 6.0, "priors.rho_within.b": 2.0}
+    worlds = data_of_fits(arms, model(**prior))
+    assert len(worlds) == 3
+    for place, world in enumerate(worlds):
+        np.testing.assert_array_equal(world["cv"], arms["cv_draw"][place])
+    assert len({float(world["rho_within"][0]) for world in worlds}) == 3
+
+
+@pytest.mark.parametrize(("between", "worlds"), [(0.0, 20), (0.2, 20), (0.35, 35), (1.0, 100)])
+def test_worlds_that_suffice(between, worlds):
+    assert worlds_that_suffice(between) == worlds
+
+
+def test_how_many_worlds(arms):
+    automatic = mb.load_model()
+    assert number_of_worlds(arms, automatic) == 20
+    assert number_of_worlds(arms.assign_attrs(worlds=45), automatic) == 45
+    assert number_of_worlds(arms, mb.load_model(settings={"sampling.worlds": 500})) == 80
+    assert number_of_worlds(arms.drop_vars("cv_draw"), automatic) == 8
+
+
+def test_more_worlds_where_they_differ_much(arms, monkeypatch):
+    monkeypatch.setattr(engine, "share_between", lambda posterior: 0.22)
+    result = mb.fit(arms, mb.load_model(settings={"sampling.draws": 60, "sampling.engine": "collapsed"}), seed=5)
+    assert result.attrs["worlds"] == result["data"].attrs["worlds"] == 22
+    assert len(data_of_fits(result["data"].to_dataset(), mb.load_model())) == 22
+
+
+def test_the_share_between_worlds():
+    rng = np.random.default_rng(1)
+    worlds = np.repeat(np.arange(20), 4)
+    means = rng.normal(0, 1.0, 20)
+    beta = np.zeros((80, 100, 1, 2))
+    beta[..., 0, 0] = means[worlds][:, None] + rng.normal(0, 2.0, (80, 100))
+    posterior = xr.Dataset(
+        {"beta": (("chain", "draw", "coefficient", "outcome"), beta)},
+        {"world": ("chain", worlds), "coefficient": ["intercept"], "outcome": ["necromass", "soc"]},
+    )
+    expected = means.var(ddof=1) / (means.var() + 4.0)
+    assert share_between(posterior) == pytest.approx(expected, rel=0.05)
+    alike = posterior.assign(beta=posterior["beta"] - xr.DataArray(means[worlds], dims="chain"))
+    assert share_between(alike) < 0.003
