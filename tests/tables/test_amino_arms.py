@@ -8,7 +8,8 @@ import mcpbayes as mb
 from mcpbayes.errors import DataError
 from mcpbayes.measurement import amino_sugars as conversion
 
-CONVENTIONAL = {"data.factors.set": "conventional"}
+#: The CVs that the table gives, as they are.
+CONVENTIONAL = {"data.factors.set": "conventional", "data.dispersion.sd_model": "reported"}
 
 
 def prepared(table, **settings):
