@@ -11,11 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-#: Molar masses, g/mol.
-GLUCOSAMINE: Final = 179.17
-MURAMIC_ACID: Final = 251.23
-#: Mass of one mole of glucosamine per mass of one mole of muramic acid.
-MASS_RATIO: Final = GLUCOSAMINE / MURAMIC_ACID
+#: Mass of one mole of glucosamine (179.17 g) per mass of one mole of muramic acid (251.23 g).
+MASS_RATIO: Final = 179.17 / 251.23
 
 
 def bacterial_necromass(muramic_acid: ArrayLike, k_b: ArrayLike) -> Array:

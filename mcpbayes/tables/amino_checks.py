@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mcpbayes.errors import Problem
-from mcpbayes.measurement.amino_sugars import fungal_necromass
+from mcpbayes.measurement.amino_sugars import MASS_RATIO, fungal_necromass
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.amino_sugars import SOURCE, has_both
 from mcpbayes.tables.columns import CONTROL, ROLES
@@ -71,6 +71,10 @@ def _count(arms: pd.DataFrame) -> int:
 def _origin(arms: pd.DataFrame, data: DataSection) -> Problem:
     there = arms[arms[NECROMASS].notna()]
     counts = [_count(there[there["source"] == source]) for source in (FROM_AMINO_SUGARS, REPORTED)]
+    if not counts[0]:
+        return Problem(
+            "necromass-from", f"the amino sugars are not used: necromass of {counts[1]} arms is as reported", "note"
+        )
     said = f"necromass of {counts[0]} arms is made of amino sugars with the factors {data.factors.name!r}"
     if counts[1]:
         said += f"; of {counts[1]} it is as reported, without any doubt about the factors behind it"
@@ -117,7 +121,7 @@ def _no_fungi(here: pd.DataFrame, data: DataSection) -> Iterator[Problem]:
             "warning",
             rows=tuple(dict.fromkeys(none["row"])),
             value=f"muramic acid/glucosamine up to {(none[MURAMIC_ACID] / none[GLUCOSAMINE]).max():.3g}",
-            expected=f"less than {1 / (rho_b * 179.17 / 251.23):.3g} with {rho_b:.3g} moles of glucosamine per mole",
+            expected=f"less than {1 / (rho_b * MASS_RATIO):.3g} with {rho_b:.3g} moles of glucosamine per mole",
             remedy="Check the two cells and their unit.",
         )
 

@@ -8,7 +8,8 @@ import mcpbayes as mb
 from mcpbayes.errors import DataError
 from mcpbayes.measurement import amino_sugars as conversion
 
-CONVENTIONAL = {"data.factors.set": "conventional"}
+#: The CVs that the table gives, as they are.
+CONVENTIONAL = {"data.factors.set": "conventional", "data.dispersion.sd_model": "reported"}
 
 
 def prepared(table, **settings):
@@ -42,6 +43,8 @@ def test_amino_sugars_go_before_reported_necromass_and_can_be_switched_off():
     plain = mb.prepare(table.drop(columns=list(BOTH)), mb.load_model())
     assert necromass(prepared(table, data__necromass_from="reported")) == pytest.approx(necromass(plain))
     assert "source_necromass" not in plain
+    note = found(table, "necromass-from", data__necromass_from="reported")
+    assert note.message == "the amino sugars are not used: necromass of 12 arms is as reported"
 
 
 def test_the_median_factors_stand_behind_the_mean_of_uncertain_ones():
