@@ -124,7 +124,7 @@ class Fitter:
         judged = judged_draws(tree, self.model, ["intercept"], coords, key)
         self.counts["fits"] += 1
         if guide is not None:
-            found = follow(guide, density, judged, rng, **size)
+            found = follow(guide, density, judged, rng, proposals=2000, **size)
             if found is not None and found.pareto_k < PARETO_K_LIMIT and found.efficiency > least:
                 self.counts["led"] += 1
                 return found

@@ -27,7 +27,7 @@ _FEW: Final = 7
 #: Proposals that a chain meets between two states that are kept, at least.
 _THINNING: Final = 4
 
-#: The same, where the proposal distribution of similar data is followed: chains are shorter, but judged alike.
+#: The same, where the proposal distribution of similar data is followed: of a world's draws only a part is kept.
 _FOLLOWING: Final = 2
 
 #: Rounds with one component, before the points are good enough to tell several apart.
@@ -188,6 +188,7 @@ def follow(
     *,
     chains: int = 4,
     draws: int = 1000,
+    proposals: int = PROPOSALS // 2,
 ) -> Proposals | None:
     """Return new proposals from the frozen distribution of similar data, weighed for these data; None if it has none.
 
@@ -195,7 +196,7 @@ def follow(
     ----------
     guide : Proposals
         Of the similar data.
-    density, judged, rng, chains, draws
+    density, judged, rng, chains, draws, proposals
         As in `explore`.
 
     Notes
@@ -204,7 +205,8 @@ def follow(
     """
     if guide.mixture is None:
         return None
-    z, log_weight = _weigh(guide.mixture, density(guide.system), _FOLLOWING * chains * draws, rng)
+    size = max(proposals, _FOLLOWING * chains * draws)
+    z, log_weight = _weigh(guide.mixture, density(guide.system), size, rng)
     return assess(z, log_weight, guide.system, guide.attempt, judged, rng, chains=chains, draws=draws)
 
 

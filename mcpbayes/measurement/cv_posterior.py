@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from mcpbayes.measurement.cv_density import ROW, Array, density_rows, error_moments, look_up
+from mcpbayes.workers import in_threads
 
 #: Lattice of a study effect, in standard deviations of its normal approximation.
 _STEP: Final = 0.75
 _LATTICE: Final = _STEP * np.arange(-6, 7)
+
+#: From how many pieces on a pool of threads is worth its start.
+_WORTH_THREADS: Final = 16
 
 #: Numbers that are worked on at once: they stay in a processor's cache.
 _CHUNK: Final = 50_000
@@ -136,12 +140,16 @@ def half_normal_quantile(z: Array) -> Array:
 
 def log_marginal(data: Measured, found: Parameters) -> Array:
     """Return ln of the density of all sample CVs, (draw,)."""
-    out = np.empty(len(found.tau))
-    for now in chunks(data, len(out)):
+
+    def piece(now: slice) -> Array:
         _, values, step = study_lattice(data, found.take(now))
         top = values.max(axis=-1)
-        out[now] = (np.log(np.exp(values - top[..., None]).sum(axis=-1) * step) + top).sum(axis=-1)
-    return out
+        return np.asarray((np.log(np.exp(values - top[..., None]).sum(axis=-1) * step) + top).sum(axis=-1))
+
+    pieces = list(chunks(data, len(found.tau)))
+    # threads cost more than they spare where there is little to do
+    done = in_threads(piece, pieces) if len(pieces) >= _WORTH_THREADS else map(piece, pieces)
+    return np.concatenate(list(done))
 
 
 def chunks(data: Measured, draws: int) -> Iterator[slice]:

@@ -55,7 +55,8 @@ def assert_same_numbers(rows, summary, classes):
         for key in ("mean", "median", "lower", "upper", "prob_positive"):
             assert getattr(row, key) == pytest.approx(expected[key], rel=1e-12)
         here = classes.loc[(row.level, row.name)]["probability"]
-        assert row.probability == here[row.scenario] == here.max()
+        assert row.probability == pytest.approx(here[row.scenario], rel=1e-12)
+        assert here[row.scenario] == here.max()
 
 
 def test_the_values_as_analysed_give_the_numbers_of_the_result(result, table):

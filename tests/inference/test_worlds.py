@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from mcpbayes.analysis import estimate
 from mcpbayes.errors import SpecificationError
 from mcpbayes.evidence.diagnostics import WORST_WORLD, convergence_table, diagnose
 from mcpbayes.inference.assumed import with_correlation
+from mcpbayes.inference.collapsed import explored
 from mcpbayes.inference.one_fit import fit_once
 from mcpbayes.inference.simulation import simulate
 from mcpbayes.inference.strata import strata
@@ -52,8 +54,9 @@ def test_pooled_draws_are_those_of_the_worlds_one_after_the_other(arms: xr.Datas
     posterior = pooled["posterior"].to_dataset()
     assert posterior["world"].values.tolist() == np.repeat(range(3), 4).tolist()
     assert posterior["chain"].values.tolist() == list(range(12))
+    guide = explored(pooled["data"].to_dataset(), model(), 5)[1]
     for place, value in enumerate(values):
-        alone = fit_once(with_correlation(arms, value), model(), seed=world_seed(5, place))
+        alone = fit_once(with_correlation(arms, value), model(), seed=world_seed(5, place), guide=guide)
         mine = {
             name: pooled[name].isel(chain=slice(4 * place, 4 * place + 4)) for name in ("posterior", "log_likelihood")
         }
@@ -172,3 +175,15 @@ def test_a_prior_without_use_is_a_note(arms: xr.Dataset) -> None:
     assert "rho-within-unused" in result.attrs["problems"]
     plain = fit_once(reported, model(), seed=5)
     assert result["posterior"].to_dataset().identical(plain["posterior"].to_dataset())
+
+
+def test_worlds_that_a_guide_does_not_cover_are_searched_anew(arms: xr.Dataset) -> None:
+    guide = explored(with_correlation(arms, 0.5), model(), 5)[1]
+    assert guide.mixture is not None
+    lost = replace(guide, mixture=replace(guide.mixture, centre=guide.mixture.centre + 30.0))
+    found = explored(arms, model(), 5, lost)[1]
+    assert found.passed
+    assert len(found.z) == 16_000
+    followed = explored(arms, model(), 5, guide)[1]
+    assert followed.passed and len(followed.z) == 8000
+    assert followed.mixture is None
