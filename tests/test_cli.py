@@ -261,7 +261,7 @@ def test_check_ends_with_what_a_run_would_assume(table, capsys):
 @pytest.mark.parametrize(
     ("prior", "said"),
     [
-        ("distribution='beta', a=6.0, b=2.0", "ϱ = 0 to 0.879, 8 fits"),
+        ("distribution='beta', a=6.0, b=2.0", "ϱ = −0.157 to 0.927, 20 fits"),
         ("distribution='fixed', value=0.2", "ϱ = 0.2"),
     ],
 )

@@ -165,7 +165,7 @@ def prepared_soc(table: pd.DataFrame, **names: str) -> tuple[np.ndarray, np.ndar
     }
     given = {name: table[column] for name, column in names.items()}
     # plants in one of the tables are heavier than any soil's carbon: as stocks, which have no such bound
-    settings = {"data.effect_size.bias_correction": False, "data.outcomes": ["soc"], "data.units.soc": "Mg/ha"}
+    settings = [*PLAIN, "data.outcomes=['soc']", "data.units.soc=Mg/ha"]
     data = mb.prepare(pd.DataFrame(given | cells), mb.load_model("arm-based", settings=settings))
     data = data.isel(comparison=np.argsort(data["source_row"].values))
     own = ~data["treated"].values

@@ -25,7 +25,7 @@ TABLE = CLASS_TABLE.ravel().astype(np.int8)
 
 @pytest.fixture(scope="module")
 def result() -> xr.DataTree:
-    model = mb.load_model("arm-based")
+    model = mb.load_model("arm-based", settings=["data.dispersion.sd_model=reported"])
     return mb.classify(mb.delta_mcp(mb.fit(mb.prepare(mb.read_example(), model), model, seed=2)))
 
 

@@ -17,7 +17,7 @@ def result(request: pytest.FixtureRequest) -> xr.DataTree:
     at = {"duration_years": [5, 20.5], "kind": ["manure"]}
     if request.param == "counting":
         return mb.classify(mb.delta_mcp(with_moderators(draws=100), at | {"kind": ["straw"]}))
-    model = mb.load_model("arm-based", moderators="~ duration_years")
+    model = mb.load_model(settings=["data.dispersion.sd_model=reported"], moderators="~ duration_years")
     return mb.classify(mb.delta_mcp(mb.fit(mb.prepare(mb.read_example(), model), model, seed=1), at))
 
 

@@ -16,6 +16,8 @@ from mcpbayes.estimands.scenarios import entropy
 LEVELS = ("mean", "new", "study", "comparison")
 WITHIN = ["priors.rho_within.distribution=beta", "priors.rho_within.a=4", "priors.rho_within.b=2"]
 
+PLAIN = ["data.dispersion.sd_model=reported"]
+
 #: Variants of the example table (simulated).
 VARIANTS = {
     "kinds of treatment": [],
@@ -28,7 +30,7 @@ VARIANTS = {
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def changed(request: pytest.FixtureRequest) -> xr.DataTree:
-    model = mb.load_model("arm-based", settings=VARIANTS[request.param])
+    model = mb.load_model("arm-based", settings=[*PLAIN, *VARIANTS[request.param]])
     return mb.delta_mcp(mb.fit(mb.prepare(mb.read_example(), model), model, seed=3))
 
 
@@ -105,7 +107,7 @@ def test_decisions_say_the_probabilities(changed: xr.DataTree, exact: xr.Dataset
 
 @pytest.fixture(scope="module")
 def one() -> xr.DataTree:
-    model = mb.load_model("arm-based")
+    model = mb.load_model("arm-based", settings=PLAIN)
     return mb.delta_mcp(mb.fit(mb.prepare(mb.read_example(), model), model, seed=3))
 
 

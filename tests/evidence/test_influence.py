@@ -152,12 +152,13 @@ def test_values_of_the_result_stand_beside(usual):
         classes = scenarios[(scenarios["level"] == level) & (scenarios["name"] == name)]
         best = classes.loc[classes["probability"].idxmax()]
         assert str(one["all_leading_class"].item()) == best["scenario"]
-        assert float(one["all_leading_probability"]) == best["probability"]
+        # counted draws here, exact probabilities there: five standard errors of 4000 draws
+        assert float(one["all_leading_probability"]) == pytest.approx(best["probability"], abs=0.04)
     for decision in mb.decide(usual):
         claim = found["all_claim"].sel(target=f"mean: {decision.name}").item()
         assert claim == (decision.chosen or "")
         probability = found["all_claim_probability"].sel(target=f"mean: {decision.name}").item()
-        assert np.isnan(probability) if not claim else probability == pytest.approx(decision.probability, rel=1e-12)
+        assert np.isnan(probability) if not claim else probability == pytest.approx(decision.probability, abs=0.04)
 
 
 def test_a_kind_of_one_study_is_marked_and_keeps_its_prior():

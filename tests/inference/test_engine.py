@@ -65,8 +65,8 @@ def uncovered(monkeypatch):
     """Let the collapsed engine say that it did not cover the posterior, and let NUTS give the same draws."""
     real = collapsed.sample
 
-    def poor(data, model, seed):
-        posterior, stats = real(data, model, seed)
+    def poor(data, model, seed, guide=None):
+        posterior, stats = real(data, model, seed, guide)
         return posterior, stats.assign_attrs(passed=0, pareto_k=0.93)
 
     def nuts(data, model, seed, report=None):

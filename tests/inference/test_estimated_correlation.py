@@ -207,8 +207,8 @@ def test_nuts_refuses_and_auto_stays(table, monkeypatch):
         mb.fit(mb.prepare(table, model), model)
     real = collapsed.sample
 
-    def poor(data, model, seed):
-        posterior, stats_ = real(data, model, seed)
+    def poor(data, model, seed, guide=None):
+        posterior, stats_ = real(data, model, seed, guide)
         return posterior, stats_.assign_attrs(passed=0, pareto_k=0.93)
 
     monkeypatch.setattr(collapsed, "sample", poor)
