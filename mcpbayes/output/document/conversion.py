@@ -56,13 +56,14 @@ def conversion(data: xr.Dataset, spec: Specification, worlds: int) -> Row | None
         return None
     known = "taken as known" if factors.fixed else "taken at their medians"
     known = known if factors.fixed or worlds == 1 else f"carried as distributions by {worlds} fits"
-    listed = numbers.listing([f"{symbol} {said}" for symbol, said in _of_set(factors).items()])
+    listed = "; ".join(f"{symbol} {said}" for symbol, said in _of_set(factors).items())
     method = (
         f"Necromass C was computed from amino sugars in {numbers.plural(here, 'arm')} and taken as reported in "
         f"{_as_reported(data) or 'none'}: k_B MurN + k_F (GlcN − (179.17/251.23) ϱ_b MurN), with "
         f"{factor_words(factors.name)}, {known}: {listed} (source: {factors.source}). "
-        "SDs of this necromass C follow from those of both amino sugars, whose correlation over the plots of one arm "
-        f"was assumed to be {numbers.significant(float(data.attrs['rho_amino_sugars']))}."
+        "Where SDs of the amino sugars were reported, that of necromass C follows from them, with a correlation of "
+        f"{numbers.significant(float(data.attrs['rho_amino_sugars']))} assumed between the two over the plots of one "
+        "arm."
     )
     rows = [
         {"name": name, "used": name == factors.name, "source": one.source} | _of_set(one)
