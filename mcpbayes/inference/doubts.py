@@ -6,14 +6,21 @@ from typing import Final
 import xarray as xr
 
 from mcpbayes.inference.assumed import imputed_correlations, note_worlds, with_correlation
-from mcpbayes.inference.conversion import factor_doubt
+from mcpbayes.inference.conversion import FACTORS, factor_doubt
+from mcpbayes.inference.dispersions import DISPERSION, dispersion_doubt, has_draws
 from mcpbayes.inference.dispersions import WORLDS as WORLDS_OF_CVS
-from mcpbayes.inference.dispersions import dispersion_doubt, has_draws
 from mcpbayes.inference.doubt import Doubt
 from mcpbayes.inference.strata import strata
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
+
+#: What several fits can carry, in words.
+CARRIED: Final = {
+    FACTORS: "the conversion factors of amino sugars",
+    DISPERSION: "the CVs of the arms",
+    WITHIN: "the correlation ϱ of the pools over plots of one arm",
+}
 
 #: Worlds of a result where the specification leaves their number to us.
 WORLDS: Final = 8

@@ -15,7 +15,7 @@ from mcpbayes.inference.assumed import (
 )
 from mcpbayes.inference.dispersions import SHARE, has_draws, share_between, worlds_that_suffice
 from mcpbayes.inference.doubt import Doubt
-from mcpbayes.inference.doubts import central_data, doubts, places, world_data
+from mcpbayes.inference.doubts import CARRIED, central_data, doubts, places, world_data
 from mcpbayes.inference.one_fit import Report, fit_once
 from mcpbayes.inference.strata import strata
 from mcpbayes.inference.worlds import FEWEST, pool, refit
@@ -84,7 +84,7 @@ def _pooled(
 ) -> xr.DataTree:
     """Return the fits of all worlds, pooled."""
     if report is not None:
-        report(f"{_worlds(found)} worlds, which differ in {' and '.join(doubt.name for doubt in found)}")
+        report(_why_so_many(found))
     order = places(found)
     central = central_data(base, found)
     fitted = refit([world_data(base, found, place) for place in order], model, seed, central)
@@ -126,6 +126,14 @@ def typical_data(arms: xr.Dataset, model: Specification) -> xr.Dataset:
 
 def _worlds(found: list[Doubt]) -> int:
     return len(found[0].values) if found else 1
+
+
+def _why_so_many(found: list[Doubt]) -> str:
+    """Return why there are several fits, for example "8 fits, because the CVs of the arms are uncertain"."""
+    names = [CARRIED[doubt.name] for doubt in found]
+    verb = "is" if [doubt.name for doubt in found] == [WITHIN] else "are"
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"{_worlds(found)} fits, because {listed} {verb} uncertain"
 
 
 def _enough_worlds(arms: xr.Dataset, result: xr.DataTree, model: Specification) -> int:

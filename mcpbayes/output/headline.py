@@ -6,8 +6,10 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.tree import group
 from mcpbayes.output.document.context import headlines
+from mcpbayes.output.document.conversion import source_line
 from mcpbayes.output.document.influence import finding
 from mcpbayes.output.document.material import analysed, imputed
+from mcpbayes.output.document.model import where_typical
 from mcpbayes.output.document.numbers import listing, plural
 
 
@@ -40,14 +42,14 @@ def closing_lines(result: xr.DataTree, summary: pd.DataFrame) -> list[str]:
     Returns
     -------
     list of str
-        One line on what was analysed, the headline sentences of each kind (levels mean and new), one on studies left
-        out, where they were, one on imputation.
+        One line on what was analysed, the headline sentences of each kind (levels mean and new), one on imputation;
+        where there are such, lines on moderators, on studies left out, and on necromass made of amino sugars.
     """
     data = group(result, words.DATA)
     lines = [_size(data)]
     for headline in headlines(result, data, summary):
         lines += [f"{headline['name']}{headline[level]}" for level in (words.MEAN, words.NEW)]
-    return [*lines, *filter(None, [finding(result)]), _imputed(data)]
+    return [*lines, *filter(None, [where_typical(data), finding(result), source_line(data)]), _imputed(data)]
 
 
 def _size(data: xr.Dataset) -> str:

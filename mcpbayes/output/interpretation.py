@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from mcpbayes.estimands.decision import Decision
 from mcpbayes.estimands.wording import probability_text
-from mcpbayes.vocabulary import SCENARIOS
+from mcpbayes.vocabulary import MEAN, NEW, SCENARIOS
 
 
 class Reading(NamedTuple):
@@ -156,14 +156,19 @@ def reading_of(decision: Decision, merged: Collection[str] = ()) -> Reading | No
     return READINGS.get(decision.chosen)
 
 
+#: What a claim at a level is about.
+_WHOSE: Final = {MEAN: " in the typical comparison", NEW: " in a single new field"}
+
+
 def claim_text(decision: Decision) -> str:
     """Return what a decision claims, for example ``"gain led by necromass (N+C+r+)"``, as `mcpbayes.sentence` does."""
     return f"{decision.label} ({decision.chosen})" if decision.chosen in SCENARIOS else decision.label
 
 
 def chance_text(decision: Decision) -> str:
-    """Return the probability of the claim as `mcpbayes.sentence` prints it, with the level that it is about."""
-    return f"probability {probability_text(decision.probability, decision.threshold)} (level {decision.level})"
+    """Return the probability of the claim as `mcpbayes.sentence` prints it, with what it is about."""
+    whose = _WHOSE.get(decision.level, "")
+    return f"probability {probability_text(decision.probability, decision.threshold)}{whose} (level {decision.level})"
 
 
 def interpret(decision: Decision, merged: Collection[str] = ()) -> str:

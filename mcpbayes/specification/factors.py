@@ -108,17 +108,17 @@ def check_set(value: object, key: str) -> FactorSet:
     Raises
     ------
     SpecificationError
-        Numbers beside a named set, an own set that lacks one, a distribution that is not known.
+        Numbers beside a named set that are not its own, an own set that lacks one, a distribution that is not known.
     """
     checks: dict[str, Check] = {"set": one_of(*NAMED, OWN), **dict.fromkeys(SYMBOLS, _factor), "source": text}
     found = read(value, key, checks, ("set",))
     name = found.pop("set")
-    if name != OWN and found:
-        first = next(iter(found))
-        raise SpecificationError(
-            f"the set {name!r} has its own numbers; numbers of yours go with set = {OWN!r}", joined(key, first)
-        )
     if name != OWN:
+        for symbol, value in found.items():
+            if value != getattr(NAMED[name], SYMBOLS.get(symbol, symbol)):
+                raise SpecificationError(
+                    f"the set {name!r} has its own numbers; numbers of yours go with set = {OWN!r}", joined(key, symbol)
+                )
         return NAMED[name]
     if absent := [symbol for symbol in SYMBOLS if symbol not in found]:
         raise SpecificationError(f"a set of your own needs {' and '.join(absent)}", key)
@@ -127,11 +127,9 @@ def check_set(value: object, key: str) -> FactorSet:
 
 
 def written_set(factors: FactorSet) -> dict[str, Any]:
-    """Return a set as its table in a file."""
-    if factors.name != OWN:
-        return {"set": factors.name}
+    """Return a set as its table in a file, with its numbers: a file on record says what they were."""
     numbers = {symbol: _written(getattr(factors, field)) for symbol, field in SYMBOLS.items()}
-    return {"set": OWN, **numbers, "source": factors.source}
+    return {"set": factors.name, **numbers, "source": factors.source}
 
 
 def _factor(value: object, key: str) -> Factor:

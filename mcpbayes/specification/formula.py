@@ -18,7 +18,7 @@ from mcpbayes.specification.grammar import KEY, Term, parse, terms
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Design", "build_design", "categories", "design_row", "natural_key", "numeric", "parse"]
+__all__ = ["Design", "build_design", "categories", "design_row", "natural_key", "numeric", "parse", "typical"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Columns = dict[str, Array]
@@ -138,6 +138,12 @@ def categories(recipe: str) -> dict[str, tuple[str, ...]]:
     """Return the categories of each categorical moderator, in natural order."""
     moderators = json.loads(recipe)["moderators"]
     return {name: tuple(entry["levels"]) for name, entry in moderators.items() if "levels" in entry}
+
+
+def typical(recipe: str) -> dict[str, float]:
+    """Return the value of each numeric moderator where none is asked for: the mean of its study means."""
+    moderators = json.loads(recipe)["moderators"]
+    return {name: float(entry["at"]) for name, entry in moderators.items() if "at" in entry}
 
 
 def numeric(recipe: str) -> dict[str, tuple[float, float]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mcpbayes.errors import SpecificationError
-from mcpbayes.specification.factors import OWN, OWN_KEYS
+from mcpbayes.specification.factors import OWN_KEYS
 from mcpbayes.specification.prior_rules import ALL_NUMBERS, NUMBERS
 
 Table = Mapping[str, Any]
@@ -82,7 +82,7 @@ def settings_table(settings: Sequence[str] | Mapping[str, object]) -> dict[str, 
 
 def _outdated(base: Table, overlay: Table) -> tuple[str, ...]:
     """Return the names of the numbers that belong to a distribution or set of factors which the overlay replaces."""
-    if base.get("set") == OWN and overlay.get("set", OWN) != OWN:
+    if "set" in base and overlay.get("set", base["set"]) != base["set"]:
         return OWN_KEYS
     old = base.get("distribution")
     if not isinstance(old, str) or overlay.get("distribution", old) == old:

@@ -162,9 +162,8 @@ def _less(values: Array, here: NDArray[np.bool_]) -> Array:
 
 
 def _weakest(source: Texts) -> Texts:
-    """Return per arm the source that says least of those of its amino sugars."""
-    imputed, derived = ((source == one).any(axis=1) for one in (IMPUTED, DERIVED))
-    return np.where(imputed, IMPUTED, np.where(derived, DERIVED, REPORTED)).astype(object)
+    """Return per arm where the spread of its necromass is from: derived from that of its amino sugars, or imputed."""
+    return np.where((source == IMPUTED).any(axis=1), IMPUTED, DERIVED).astype(object)
 
 
 def _log_means(arms: xr.Dataset, *, bias_correction: bool) -> xr.Dataset:

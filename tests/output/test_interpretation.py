@@ -19,6 +19,11 @@ from mcpbayes.output.interpretation import READINGS, interpret
 from mcpbayes.specification.loading import load_model, to_toml
 
 LABELS = dict(words.SCENARIO_LABELS) | UNIONS
+WHOSE = {
+    words.MEAN: " in the typical comparison (level mean)",
+    words.NEW: " in a single new field (level new)",
+    words.STUDY: " (level study)",
+}
 CHANGE = Estimate("delta_mcp", 1.0, 0.5, 1.5, "eti", 0.95)
 
 
@@ -52,7 +57,7 @@ def decisions(draw, abstained=None):
 def test_it_names_exactly_the_claim_and_its_probability_as_printed(decision):
     text = interpret(decision)
     chance = probability_text(decision.probability, decision.threshold)
-    assert text.startswith(decision.label) and f"probability {chance} (level {decision.level})." in text
+    assert text.startswith(decision.label) and f"probability {chance}{WHOSE[decision.level]}." in text
     assert f"probability {chance}" in sentence(decision)
     rest = text.removeprefix(decision.label)
     codes = [code for code in words.SCENARIOS if code in rest]
@@ -92,7 +97,7 @@ def test_the_report_reads_every_claim_of_the_headline_once(settings):
     assert len(said) == len(claims)
     for decision in claims:
         chance = probability_text(decision.probability, decision.threshold)
-        whose = f"{decision.name.removeprefix('kind=')}, probability {chance} (level {decision.level})"
+        whose = f"{decision.name.removeprefix('kind=')}, probability {chance}{WHOSE[decision.level]}"
         assert [text for text in said if text.startswith(decision.label) and text.endswith(f"|{whose}")]
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mcpbayes.errors import SpecificationError
 from mcpbayes.measurement.factor_draws import central, draw_triples, strata
-from mcpbayes.specification.factors import NAMED, Factor
+from mcpbayes.specification.factors import NAMED, Factor, written_set
 from mcpbayes.specification.loading import from_toml, load_model, to_toml
 
 POSITIVE = st.floats(1e-3, 1e3)
@@ -29,6 +29,8 @@ def test_a_set_of_ones_own_survives_writing(k_b, k_f, rho_b):
 def test_named_sets_survive_writing_and_have_a_source(name):
     spec = load_model(settings=[f"data.factors.set={name}"])
     assert from_toml(to_toml(spec)).data.factors == NAMED[name]
+    assert written_set(NAMED[name])["source"] == NAMED[name].source
+    assert set(written_set(NAMED[name])) == {"set", "k_B", "k_F", "rho_b", "source"}
     assert len(NAMED[name].source) > 20
 
 
@@ -41,6 +43,8 @@ def test_the_default_is_uncertain_and_another_set_drops_the_numbers_of_ones_own(
     from mcpbayes.specification.merging import merge
 
     assert merge({"factors": OWN}, {"factors": {"set": "conventional"}}) == {"factors": {"set": "conventional"}}
+    written = {"factors": written_set(NAMED["uncertain"])}
+    assert merge(written, {"factors": {"set": "hu2024"}}) == {"factors": {"set": "hu2024"}}
 
 
 @pytest.mark.parametrize(

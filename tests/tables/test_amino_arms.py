@@ -96,7 +96,8 @@ def test_the_cv_of_necromass_follows_from_the_sds_of_the_amino_sugars():
     q = data.attrs["q"]
     expected = np.sqrt(0.1**2 + (q * 0.01) ** 2 + 2 * q * 0.3 * 0.1 * 0.01) / (g + q * m)
     assert necromass(data, "cv") == pytest.approx(expected)
-    assert set(data["source_sd"].sel(outcome="necromass").values) == {"reported"}
+    assert set(data["source_amino_sd"].values.ravel()) == {"reported"}
+    assert set(data["source_sd"].sel(outcome="necromass").values) == {"derived"}
     variance = data["sampling_covariance"].sel(outcome="necromass", outcome_bis="necromass").values
     assert variance == pytest.approx(expected**2 / 4)
 

@@ -11,11 +11,13 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.decision import decide, sentence
 from mcpbayes.estimands.reading import describe
+from mcpbayes.estimands.scenarios import EXACT
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.unobserved import unobserved_at, unobserved_reason
 from mcpbayes.evidence.diagnostics import Diagnostics, diagnose
 from mcpbayes.output.document import checks, estimates, influence, material, model, numbers, sensitivity
-from mcpbayes.output.document.dispersion import dispersion
+from mcpbayes.output.document.conversion import conversion
+from mcpbayes.output.document.dispersion import dispersion, plots
 from mcpbayes.output.document.material import Row
 from mcpbayes.output.document.readings import readings
 from mcpbayes.output.manifest import versions
@@ -157,6 +159,9 @@ def _about_model(result: xr.DataTree, data: xr.Dataset, spec: Specification) -> 
         "level_listing": numbers.listing([_BETWEEN[level] for level in model.levels(data)]),
         "specification": result.attrs["specification"],
         "dispersion": dispersion(result, data),
+        "plots": plots(data),
+        "conversion": conversion(data, spec, int(result.attrs.get("worlds", 1))),
+        "where_typical": model.where_typical(data),
     }
 
 
@@ -220,6 +225,7 @@ def _about_scenarios(result: xr.DataTree, spec: Specification) -> Row:
         "level_words": {level: material.heading(setting) for level, setting in _SETTINGS.items()},
         "merged": bool(scheme.merge or scheme.labels),
         "has_scenarios": words.SCENARIO in result.children,
+        "exact": False,
     }
     if words.SCENARIO not in result.children:
         return common | {"changes": [], "scenarios": [], "worst_mcse": ""}
@@ -229,6 +235,7 @@ def _about_scenarios(result: xr.DataTree, spec: Specification) -> Row:
         "changes": estimates.changes(result),
         "scenarios": estimates.scenarios(result, share_table(result)),
         "worst_mcse": f"{float(shown.max()):.3f}",
+        "exact": scenario.attrs.get("method") == EXACT,
     }
 
 

@@ -1,16 +1,93 @@
-"""What hangs on the conversion factors of amino sugars: the sentences of their part of the sensitivity section."""
+"""Necromass made of amino sugars, in words: how it was computed, with which factors, and what hangs on them."""
 
 from typing import Final
 
 import pandas as pd
 import xarray as xr
 
+from mcpbayes import vocabulary as words
 from mcpbayes.estimands.tree import specification
-from mcpbayes.evidence.factor_sets import compared, factor_sets
+from mcpbayes.evidence.factor_sets import compared, factor_sets, sets_compared
 from mcpbayes.evidence.variance_shares import variance_shares
 from mcpbayes.output.document import numbers
+from mcpbayes.output.document.material import Row
+from mcpbayes.specification.factors import Factor, FactorSet
+from mcpbayes.specification.structure import Specification
+from mcpbayes.tables.amino_arms import converted_arms
 
 _SCALES: Final = {"log_delta_mcp": "of its relative change", "delta_mcp": "of its change in percentage points"}
+
+
+def source_line(data: xr.Dataset) -> str:
+    """Return of how many arms necromass was made of amino sugars and with which factors; empty where of none."""
+    here = int(converted_arms(data).sum())
+    if not here:
+        return ""
+    reported = _as_reported(data)
+    as_reported = f"; of {numbers.plural(reported, 'arm')} as reported" if reported else ""
+    made = f"Necromass of {numbers.plural(here, 'arm')} from amino sugars"
+    return f"{made}, with {factor_words(data.attrs['factors'])}{as_reported}."
+
+
+def _as_reported(data: xr.Dataset) -> int:
+    """Count the arms whose necromass is as reported."""
+    return int((data["source_necromass"].values.astype(str) == words.REPORTED).sum())
+
+
+def conversion(data: xr.Dataset, spec: Specification, worlds: int) -> Row | None:
+    """Return what is said of necromass made of amino sugars; None where no arm has such.
+
+    Parameters
+    ----------
+    data : xr.Dataset
+        Group ``data`` of a result.
+    spec : Specification
+    worlds : int
+        Of the result: with one, factors with a spread are taken at their medians.
+
+    Returns
+    -------
+    dict
+        ``method`` (for the methods paragraph) and ``rows``, one per set: ``name``, ``used``, ``k_B``, ``k_F``, ``ϱ_b``,
+        ``source``.
+    """
+    here, factors = int(converted_arms(data).sum()), spec.data.factors
+    if not here:
+        return None
+    known = "taken as known" if factors.fixed else "taken at their medians"
+    known = known if factors.fixed or worlds == 1 else f"carried as distributions by {worlds} fits"
+    listed = "; ".join(f"{symbol} {said}" for symbol, said in _of_set(factors).items())
+    method = (
+        f"Necromass C was computed from amino sugars in {numbers.plural(here, 'arm')} and taken as reported in "
+        f"{_as_reported(data) or 'none'}: k_B MurN + k_F (GlcN − (179.17/251.23) ϱ_b MurN), with "
+        f"{factor_words(factors.name)}, {known}: {listed} (source: {factors.source}). "
+        "Where SDs of the amino sugars were reported, that of necromass C follows from them, with a correlation of "
+        f"{numbers.significant(float(data.attrs['rho_amino_sugars']))} assumed between the two over the plots of one "
+        "arm."
+    )
+    rows = [
+        {"name": name, "used": name == factors.name, "source": one.source} | _of_set(one)
+        for name, one in sets_compared(spec).items()
+    ]
+    return {"method": method, "rows": rows}
+
+
+def _of_set(factors: FactorSet) -> dict[str, str]:
+    """Return the factors of a set by symbol, as phrases."""
+    return {
+        "k_B": _factor(factors.k_b),
+        "k_F": _factor(factors.k_f),
+        "ϱ_b": _factor(factors.rho_b),
+    }
+
+
+def _factor(factor: Factor) -> str:
+    middle, spread = (numbers.significant(value) for value in (factor.middle, factor.spread))
+    if factor.distribution == "lognormal":
+        return f"log-normal, median {middle}, SD of the logarithm {spread}"
+    if factor.distribution == "normal":
+        return f"normal, mean {middle}, SD {spread}, above 0"
+    return middle
 
 
 def factor_words(name: str) -> str:

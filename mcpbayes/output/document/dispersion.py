@@ -1,17 +1,22 @@
-"""Where the CVs behind the sampling covariances come from, in words: what the report says of the model of CVs."""
+"""Where the CVs behind the sampling covariances come from, in words: replicate plots, pooled CVs, the model of CVs."""
 
 import json
 from typing import Final
 
 import xarray as xr
 
+from mcpbayes.inference.doubts import CARRIED
 from mcpbayes.output.document import numbers
-from mcpbayes.output.document.material import Row, heading, outcome_words
+from mcpbayes.output.document.material import Row, heading, is_on, outcome_words
 
 _POOLED: Final = (
     "The sampling variances of all arms, with and without a reported SD, were taken from one CV per pool, the mean "
     "square over studies (Nakagawa et al. 2023, doi:10.1111/ele.14144): {}."
 )
+
+
+#: Notes on replicate plots that belong in the methods.
+_OF_PLOTS: Final = ("blocks-taken-out", "incomplete-blocks", "correlation-from-plots")
 
 
 def dispersion(result: xr.DataTree, data: xr.Dataset) -> Row | None:
@@ -42,7 +47,7 @@ def dispersion(result: xr.DataTree, data: xr.Dataset) -> Row | None:
         "rows": rows,
         "check": f"Pareto k̂ {k}, ESS {numbers.count(found['ess'])} of the weighted proposals",
         "passed": bool(found["passed"]),
-        "share": _share(result),
+        "share": _share(result, data),
     }
 
 
@@ -57,14 +62,30 @@ def _row(what: str, said: list[float]) -> Row:
     return {"what": heading(what), "value": value, "interval": numbers.interval(low, high)}
 
 
-def _share(result: xr.DataTree) -> str:
-    """Say how much of the variance of the typical change lies between the fits."""
+def _share(result: xr.DataTree, data: xr.Dataset) -> str:
+    """Say how much of the variance of the typical effect lies between the fits, of which quantity and kind."""
     worlds = int(result.attrs.get("worlds", 1))
     if worlds == 1 or "share_between_worlds" not in result.attrs:
         return ""
     share = 100 * float(result.attrs["share_between_worlds"])
     text = "less than 0.1" if share < 0.1 else numbers.plain(share, 1)
+    of = "the change of ln(necromass C/SOC)" if data.sizes["outcome"] == 2 else "the effects on the log scale"
+    largest = [] if data.sizes["outcome"] == 2 else ["pool"]
+    largest += ["kind of treatment"] if is_on(data, "kind") else []
+    whose = f", for the {' and '.join(largest)} where it is largest," if largest else ""
+    carried = numbers.listing([CARRIED[name] for name in json.loads(result.attrs.get("worlds_values", "{}"))])
     return (
-        f"Each of {worlds} fits took one draw of all CVs. Of the variance of the typical change (level mean) {text} % "
-        "lies between the fits: that much is due to what they carry."
+        f"Each of {worlds} fits took one draw of all CVs. Of the posterior variance of {of} in the typical comparison "
+        f"(level mean){whose} {text} % lies between the fits: that much is due to what they carry"
+        f"{f', {carried}' if carried else ''}."
     )
+
+
+def plots(data: xr.Dataset) -> str:
+    """Return what was made of replicate plots, in sentences for the methods paragraph; empty in other layouts."""
+    if data.attrs.get("layout") != "plot":
+        return ""
+    found = json.loads(data.attrs.get("problems", "[]"))
+    told = [str(one["message"]) for check in _OF_PLOTS for one in found if one["check"] == check]
+    first = "Mean, CV and n of each pool in each arm were computed from its replicate plots"
+    return " ".join(f"{heading(text)}." for text in [first, *told])

@@ -1,6 +1,7 @@
 """What was analysed and what was imputed, as plain values for the report."""
 
 import json
+import re
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,8 @@ FULL_WORDS: Final = {
 
 Row = dict[str, object]
 
+_GREEK: Final = re.compile("[\N{GREEK SMALL LETTER ALPHA}-\N{GREEK SMALL LETTER OMEGA}\N{GREEK RHO SYMBOL}]")
+
 
 def outcome_words(outcome: str) -> str:
     """Return an outcome's name in prose."""
@@ -29,8 +32,8 @@ def outcome_words(outcome: str) -> str:
 
 
 def heading(text: str) -> str:
-    """Return a text with its first letter in upper case, the rest as it is."""
-    return text[:1].upper() + text[1:]
+    """Return a text with its first letter in upper case, the rest as it is; a Greek letter is a symbol and stays."""
+    return text if _GREEK.match(text) else text[:1].upper() + text[1:]
 
 
 def is_true(value: object) -> bool:
@@ -141,16 +144,40 @@ def imputed(data: xr.Dataset) -> list[Row]:
             origins["used"] = f"{origins['used']}, from the model of CVs"
         rows.append(origins)
         rows.append(_origins(f"replicates n of {called}", one["source_n"], one["n"], "n ="))
-    for amino_sugar in data["amino_sugar"].values.astype(str) if "amino_sugar" in data.sizes else ():
-        one = data.sel(amino_sugar=amino_sugar)
-        called = f"standard deviation of {amino_sugar.replace('_', ' ')}"
-        rows.append(_origins(called, one["source_amino_sd"], one["amino_cv"], "CV"))
+    rows += _imputed_amino_sugars(data)
     if "source_rho" in data and data.sizes["outcome"] > 1:
         rows.append(
             _origins("correlation of the pools over plots of an arm", data["source_rho"], data["rho_within"], "ϱ =")
+            | _from_plots(data)
             | _not_one_value(data)
         )
     return rows
+
+
+def _imputed_amino_sugars(data: xr.Dataset) -> list[Row]:
+    """Return the rows of amino sugars that necromass is made of; ``entered`` is false where their CVs do not enter."""
+    if "amino_sugar" not in data.sizes:
+        return []
+    replaced = "cv_sample" in data and bool(np.isfinite(data["cv_sample"].sel(outcome=words.NECROMASS)).any())
+    rows = []
+    for amino_sugar in data["amino_sugar"].values.astype(str):
+        one = data.sel(amino_sugar=amino_sugar)
+        called = f"standard deviation of {amino_sugar.replace('_', ' ')}"
+        row = _origins(called, one["source_amino_sd"], one["amino_cv"], "CV")
+        if replaced and row["used"]:
+            row |= {"used": "none: see necromass C, whose CV counts", "entered": False}
+        rows.append(row)
+    count = int((data["source_amino_sd"].isel(amino_sugar=0).values.astype(str) != "").sum())
+    used = f"ϱ = {numbers.significant(float(data.attrs['rho_amino_sugars']))}"
+    row = {"quantity": "correlation of the amino sugars over plots of an arm", "reported": 0, "derived": 0}
+    return [*rows, row | {"imputed": count, "used": used}]
+
+
+def _from_plots(data: xr.Dataset) -> Row:
+    """Return the correlation where it was estimated from the plots of the table; else nothing."""
+    origin = data["source_rho"].values.astype(str)
+    found = np.unique(data["rho_within"].values[origin == words.DERIVED])
+    return {"used": f"{_range(found, 'ϱ =')}, estimated from the plots"} if found.size else {}
 
 
 def _not_one_value(data: xr.Dataset) -> Row:

@@ -13,11 +13,12 @@ from mcpbayes.estimands.absolute import points_of
 from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.tree import specification
 from mcpbayes.inference.assumed import imputed_correlations
+from mcpbayes.inference.doubts import CARRIED
 from mcpbayes.inference.strata import strata
 from mcpbayes.monte_carlo.summaries import interval
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.material import Row, is_on, outcome_words
-from mcpbayes.specification.formula import categories, numeric
+from mcpbayes.specification.formula import categories, numeric, typical
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.priors import prior_of_coefficient
 from mcpbayes.specification.structure import Number, Prior, Scheme, Specification
@@ -204,6 +205,18 @@ def moderators(data: xr.Dataset) -> list[Row]:
     return rows
 
 
+def where_typical(data: xr.Dataset) -> str:
+    """Say at which values of the moderators the levels mean and new are; empty without moderators."""
+    recipe = data["design"].attrs.get("recipe")
+    if recipe is None:
+        return ""
+    means = [f"{name} = {numbers.significant(value, 4)}" for name, value in typical(recipe).items()]
+    said = [f"at {numbers.listing(means)}, the mean of the studies"] if means else []
+    if names := list(categories(recipe)):
+        said.append(f"averaged over the categories of {numbers.listing(names)} with equal weights")
+    return f"Levels mean and new are {', and '.join(said)}, unless another value is named." if said else ""
+
+
 def ratio_tolerance_words(scheme: Scheme) -> str:
     """Return the tolerance of the ratio as text: relative, or in percentage points of ΔMCP where that is in use."""
     points = points_of(scheme)
@@ -222,18 +235,11 @@ def tolerance_words(scheme: Scheme) -> str:
     return numbers.listing([f"{value} for {called.get(key) or outcome_words(key)}" for key, value in values.items()])
 
 
-#: What several fits can carry, in words.
-CARRIED: Final = {
-    "factors": "the conversion factors of amino sugars",
-    "dispersion": "the CVs of the arms",
-    WITHIN: "the correlation ϱ of the pools over plots of one arm",
-}
-
-
 def sampling(result: xr.DataTree) -> Row:
     """Return engine, worlds, chains of each and draws as they are in the posterior, not as they were asked for.
 
-    ``carried`` says in words in what several fits differ. ``within`` is there where the correlation over plots was
+    ``carried`` says in words in what several fits differ; ``every`` of how many of their ``asked`` draws per chain one
+    is kept (1: all). ``within`` is there where the correlation over plots was
     estimated: its ``prior`` and ``posterior`` as mean and interval, in words; else it is empty.
     """
     posterior = result[words.POSTERIOR].to_dataset()
@@ -250,6 +256,8 @@ def sampling(result: xr.DataTree) -> Row:
         "within": _prior_and_posterior(within, posterior, spec) if within is not None and WITHIN in posterior else {},
         "chains": int(posterior.sizes["chain"]) // worlds,
         "draws": int(posterior.sizes["draw"]),
+        "asked": spec.sampling.draws,
+        "every": max(1, round(spec.sampling.draws / posterior.sizes["draw"])) if worlds > 1 else 1,
         "seed": int(result.attrs["seed"]),
         **{name: int(stats[name]) for name in ("proposals", "attempt", "attempts") if name in stats},
     }
