@@ -147,8 +147,8 @@ def guess_columns(
     Returns
     -------
     dict of str to str
-        Canonical name → column of the table, ready for ``[data.columns]``. No column is given twice, but that one column
-        with the replicates counts for both arms; the best matches are settled first.
+        Canonical name → column of the table, ready for ``[data.columns]``. No column is given twice, but one column of
+        replicates counts for both arms; the best matches are settled first.
     """
     known = {column.name: column for column in columns(layout, outcomes)}
     wanted = [name for name in known if name not in available and name not in located]

@@ -66,7 +66,8 @@ def column_guide(layout: str, outcomes: Sequence[str] = (NECROMASS, SOC)) -> tup
     Returns
     -------
     tuple of GuideRow
-        Name, ``required`` (or which columns stand in) or ``optional``, unit, meaning and example of every column, in the order of the template.
+        Name, ``required`` (or what stands in) or ``optional``, unit, meaning and example of every column, in the order
+        of the template.
 
     Raises
     ------

@@ -61,7 +61,7 @@ def test_without_n_the_default_is_used_and_counted():
 def test_an_assumed_n_behind_intervals_is_warned_of_with_its_count():
     problem = found(spoilt(with_intervals(), 3, n_treatment="").astype({"n_control": int}), "interval-without-n")
     assert (problem.severity, problem.rows) == ("warning", (3,))
-    assert problem.message.startswith("1 interval has no n; ") and "n = 3" in problem.message
+    assert problem.message.startswith("1 interval has no n; ") and "3 plots" in problem.message
     every = found(with_intervals(bounds=False).drop(columns="n_treatment"), "interval-without-n")
     assert (every.rows, every.column) == (tuple(range(2, 10)), "soc_treatment_ci")
     assert every.message.startswith("8 intervals have no n")
