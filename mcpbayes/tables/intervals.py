@@ -166,8 +166,8 @@ def _without_n(opened: Opened, data: DataSection) -> list[Problem]:
     return [
         Problem(
             "interval-without-n",
-            f"{counts} interval{'s have' if counts > 1 else ' has'} no n; the SE is made with {data.defaults.n:g} plots "
-            "(data.defaults.n): with fewer plots t is larger and the SE smaller",
+            f"{counts} interval{'s have' if counts > 1 else ' has'} no n; the SE is made with {data.defaults.n:g} plots"
+            " (data.defaults.n): with fewer plots t is larger and the SE smaller",
             "warning",
             rows=tuple(sorted(rows)),
             column=", ".join(columns),

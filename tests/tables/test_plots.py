@@ -79,7 +79,7 @@ def test_plots_give_what_their_arms_give():
     arms = by_arm[POOLS].mean()
     arms[["necromass_sd", "soc_sd"]] = by_arm[POOLS].std(ddof=1)
     arms = arms.assign(n=4, rho_within=float(prepared(table)["rho_within"][0])).reset_index()
-    expected = prepare(arms, load_model(settings={"data.layout": "arm"}))
+    expected = prepare(arms, load_model(settings={"data.layout": "arm", "data.dispersion.sd_model": "reported"}))
     data = prepared(table)
     for name in ("log_mean", "sampling_covariance", "cv", "n"):
         np.testing.assert_allclose(data[name], expected[name], rtol=1e-10)
