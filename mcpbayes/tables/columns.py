@@ -49,6 +49,10 @@ _EXAMPLES: Final = {
 }  # fmt: skip
 _ANY_EXAMPLE: Final = (("10", "11"), ("1", "1"), ("0.5", "0.5"), ("0.1", "0.09"), ("1.6", "1.6"), ("8.4", "9.4"),
                        ("11.6", "12.6"))  # fmt: skip
+#: What is said of necromass in plots.
+_NO_SUGARS: Final = (
+    " Amino sugars are not taken in this layout: convert those of each plot, or give one row per arm with their means."
+)
 #: Two control plots and two treated ones of the example rows, invented.
 _EXAMPLE_PLOTS: Final = {NECROMASS: ("5.8", "6.4", "6.9", "7.9"), SOC: ("12.9", "13.5", "14.1", "15.7")}
 #: Log ratio and sampling variance of the example row, invented.
@@ -146,8 +150,8 @@ def _arm(outcomes: Sequence[str]) -> tuple[Column, ...]:
 
 def _plot(outcomes: Sequence[str]) -> tuple[Column, ...]:
     values = [
-        Column(o, f"Value of {_pool(o)} in the plot; empty where it was not measured.", examples=_plots(o),
-               required=True, outcome=o, lower=0.0, strict=True, unit=UNIT_OF_POOL)
+        Column(o, f"Value of {_pool(o)} in the plot; empty where it was not measured." + (_NO_SUGARS if o == NECROMASS
+               else ""), examples=_plots(o), required=True, outcome=o, lower=0.0, strict=True, unit=UNIT_OF_POOL)
         for o in outcomes
     ]  # fmt: skip
     plot = Column("plot", "Name of the plot within its arm.", "id", ("1", "2", "1", "2"))

@@ -1,7 +1,7 @@
 """Which column of a foreign table is meant: names are taken apart into words, and words compared by what they mean."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from typing import Final
 
@@ -9,13 +9,15 @@ import pandas as pd
 import tomli_w
 
 from mcpbayes.specification.structure import Specification
-from mcpbayes.tables.columns import CONTROL, columns, mean_column
+from mcpbayes.tables.columns import CONTROL, ROLES, columns, mean_column, measured
 from mcpbayes.tables.recognising import other_layout
-from mcpbayes.vocabulary import NECROMASS, SOC
+from mcpbayes.vocabulary import AMINO_SUGARS, GLUCOSAMINE, MURAMIC_ACID, NECROMASS, SOC
 
 #: Words met in published tables (the Soil Necromass Database and data supplements) → the word of our column names.
 _MEANINGS: Final = {
     NECROMASS: ("mnc", "necromass", "mbnc", "mr", "microbialresidue", "residue", "necromassc", "amnc"),
+    GLUCOSAMINE: ("glucosamine", "glucosamin"),
+    MURAMIC_ACID: ("muramic", "muramicacid", "muraminic"),
     SOC: ("soc", "c", "oc", "orgc", "toc", "carbon", "organicc", "soilc"),
     "control": ("control", "ctl", "ctrl", "ck", "con", "cont", "c0", "untreated", "reference", "before"),
     "treatment": (
@@ -54,11 +56,16 @@ _WORDS: Final = {word: meaning for meaning, words in _MEANINGS.items() for word 
 #: Words that do not tell one column from another: units, statistics that all columns hold, a database's own prefix.
 _SILENT: Final = frozenset(
     ("gkg", "mgkg", "mg", "g", "kg", "ugg", "mgg", "percent", "pct", "cm", "number", "no", "mean", "average", "avg")
-    + ("sndb", "the", "of", "in")
+    + ("sndb", "the", "of", "in", "acid")
+)
+#: Short names of the amino sugars, whose N is no word of its own: GlcN, GluN, MurN, MurA.
+_SHORT: Final = (
+    (GLUCOSAMINE, r"(?<![A-Za-z])[Gg][Ll][CcUu]_?[Nn](?![a-z])"),
+    (MURAMIC_ACID, r"(?<![A-Za-z])[Mm][Uu][Rr]_?[NnAa](?![a-z])"),
 )
 #: Units as they stand in names of columns.
 _UNITS: Final = (
-    ("mg/kg", r"mg[\W_]*kg|ug[\W_]*g"),
+    ("mg/kg", r"mg[\W_]*kg|[uμ]g[\W_]*g"),
     ("g/kg", r"(?<![a-z])g[\W_]*kg|mg[\W_]*g(?![a-z])"),
     ("%", r"%|percent|pct"),
 )
@@ -104,18 +111,23 @@ def column_block(table: pd.DataFrame, model: Specification) -> str:
         return ""
     located = {c: name for c, name in data.columns.items() if name in table}
     free = [str(name) for name in table.columns if name not in located.values()]
-    guesses = {c: n for c, n in guess_columns(free, data.layout, data.outcomes).items() if c not in located}
+    guesses = guess_columns(free, data.layout, data.outcomes, located, wordy=text_columns(table))
     if not guesses:
         return ""
     mapped = located | guesses
-    means = {o: mapped.get(mean_column(data.layout, o, CONTROL), "") for o in data.outcomes}
+    means = {stem: mapped.get(mean_column(data.layout, stem, CONTROL), "") for stem in measured(data.outcomes)}
     units = {o: unit for o, name in means.items() if (unit := _unit_in(name))}
     own = {"data": {"layout": data.layout, "columns": mapped} | ({"units": units} if units else {})}
     return tomli_w.dumps({"extends": model.family} | own)
 
 
 def guess_columns(
-    available: Sequence[str], layout: str = "comparison", outcomes: Sequence[str] = (NECROMASS, SOC)
+    available: Sequence[str],
+    layout: str = "comparison",
+    outcomes: Sequence[str] = (NECROMASS, SOC),
+    located: Collection[str] = (),
+    *,
+    wordy: Collection[str] = (),
 ) -> dict[str, str]:
     """Return guesses for the columns of a layout that a table does not have under their own names.
 
@@ -127,22 +139,58 @@ def guess_columns(
         ``comparison``, ``arm``, ``plot`` or ``contrast``.
     outcomes : sequence of str
         Pools, in the order of the outcome dimension.
+    located : collection of str
+        Canonical names of columns that are known already.
+    wordy : collection of str
+        Columns that hold texts, which are no guess for numbers.
 
     Returns
     -------
     dict of str to str
-        Canonical name → column of the table, ready for ``[data.columns]``. No column is given twice; the best matches
-        are settled first.
+        Canonical name → column of the table, ready for ``[data.columns]``. No column is given twice, but one column of
+        replicates counts for both arms; the best matches are settled first.
     """
-    known = [column.name for column in columns(layout, outcomes)]
-    wanted = [name for name in known if name not in available]
+    known = {column.name: column for column in columns(layout, outcomes)}
+    wanted = [name for name in known if name not in available and name not in located]
     free = [name for name in available if name not in known]
-    pairs = [(_likeness(w, name), -i, -j, w, name) for i, w in enumerate(wanted) for j, name in enumerate(free)]
+    pairs = [
+        (_likeness(w, name), -i, -j, w, name)
+        for i, w in enumerate(wanted)
+        for j, name in enumerate(free)
+        if not (known[w].kind == "number" and name in wordy)
+    ]
     guesses: dict[str, str] = {}
     for score, _, _, canonical, name in sorted(pairs, reverse=True):
         if score >= _PROPOSED and canonical not in guesses and name not in guesses.values():
             guesses[canonical] = name
+    left = [name for name in free if name not in guesses.values() and name not in wordy]
+    guesses |= _replicates_of_both(wanted, guesses, left)
     return {name: guesses[name] for name in wanted if name in guesses}
+
+
+def text_columns(table: pd.DataFrame) -> set[str]:
+    """Return the columns whose filled cells, as texts, are for the most part no numbers."""
+    found = set()
+    for name in table:
+        cells = table[name].astype(str).str.strip().str.replace(",", ".")
+        cells = cells[cells != ""]
+        if len(cells) and pd.to_numeric(cells, errors="coerce").isna().mean() > _ONE:
+            found.add(str(name))
+    return found
+
+
+def amino_sugar_meant(text: str) -> bool:
+    """Say whether the name of a column means an amino sugar."""
+    return bool(_meanings(text) & {word for sugar in AMINO_SUGARS for word in _meanings(sugar)})
+
+
+def _replicates_of_both(wanted: Sequence[str], guesses: Collection[str], free: Sequence[str]) -> dict[str, str]:
+    """Return the one column of replicates as the guess of both arms; a capital N may be nitrogen."""
+    both = [f"n_{role}" for role in ROLES]
+    found = [name for name in free if name != "N" and _meanings(name) == {"n"}]
+    if len(found) != 1 or not all(name in wanted and name not in guesses for name in both):
+        return {}
+    return dict.fromkeys(both, found[0])
 
 
 def _likeness(canonical: str, name: str) -> float:
@@ -156,6 +204,8 @@ def _likeness(canonical: str, name: str) -> float:
 
 def _meanings(name: str) -> frozenset[str]:
     """Return the meanings of a name's words; words are split at signs, digits and changes of case."""
+    for amino_sugar, short in _SHORT:
+        name = re.sub(short, f"{amino_sugar.split('_')[0]} ", name)
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=^lyr)|(?<=^depth)", " ", name)
     words = [word for word in re.split(r"[\W_]+", spaced.casefold()) if word and word not in _SILENT]
     return frozenset(_WORDS.get(word, word) for word in words)

@@ -42,13 +42,13 @@ def width_of_bounds(frame: pd.DataFrame, lower: str, upper: str) -> pd.Series:
 
 
 def interval_problems(opened: Opened, data: DataSection) -> list[Problem]:
-    """Return errors for bounds that are no interval around the mean, a warning where the mean is not its middle."""
+    """Return errors for bounds that are no interval around the mean, warnings of doubtful middles and of assumed n."""
     problems = []
     for interval in _intervals(data):
         problems += _lone_bounds(opened, interval)
         if {interval.arm.mean, interval.lower, interval.upper} <= set(opened.frame):
             problems += _misplaced(opened, interval) + _lopsided(opened, interval)
-    return problems
+    return problems + _without_n(opened, data)
 
 
 def with_standard_errors(opened: Opened, data: DataSection) -> Opened:
@@ -106,23 +106,24 @@ def _lone_bounds(opened: Opened, interval: _Interval) -> list[Problem]:
 
 
 def _misplaced(opened: Opened, interval: _Interval) -> list[Problem]:
-    frame, problems = opened.frame, []
-    mean, lower, upper = (frame[name] for name in (interval.arm.mean, interval.lower, interval.upper))
-    for row in frame.index[(lower >= upper) | (mean < lower) | (mean > upper)]:
-        columns = [opened.names[name] for name in (interval.arm.mean, interval.lower, interval.upper)]
-        typed = opened.raw.loc[opened.raw.index == row, columns].iloc[0]
-        problems.append(
-            Problem(
-                "mean-outside-interval",
-                "the mean does not lie between the bounds of its interval",
-                rows=(int(row),),
-                column=", ".join(columns),
-                value=", ".join(typed),
-                expected="lower bound < mean < upper bound",
-                remedy=f"Correct the cells; bounds, not distances from the mean, are meant ({interval.half} is one).",
-            )
+    frame, cells = opened.frame, (interval.arm.mean, interval.lower, interval.upper)
+    mean, lower, upper = (frame[name] for name in cells)
+    bad = frame.index[(lower >= upper) | (mean < lower) | (mean > upper)]
+    if bad.empty:
+        return []
+    columns = [opened.names[name] for name in cells]
+    typed = opened.raw.loc[opened.raw.index.isin(bad), columns].agg(", ".join, axis=1)
+    return [
+        Problem(
+            "mean-outside-interval",
+            "the mean does not lie between the bounds of its interval",
+            rows=tuple(int(row) for row in bad),
+            column=", ".join(columns),
+            value="; ".join(typed),
+            expected="lower bound < mean < upper bound",
+            remedy=f"Correct the cells; bounds, not distances from the mean, are meant ({interval.half} is one).",
         )
-    return problems
+    ]
 
 
 def _lopsided(opened: Opened, interval: _Interval) -> list[Problem]:
@@ -145,6 +146,33 @@ def _lopsided(opened: Opened, interval: _Interval) -> list[Problem]:
             column=", ".join(opened.names[name] for name in cells),
             expected="bounds at the same distance from the mean: mean ± t SE",
             remedy="If the interval was made on a log scale or by resampling, give the SD or SE instead.",
+        )
+    ]
+
+
+def _without_n(opened: Opened, data: DataSection) -> list[Problem]:
+    """Return a warning for intervals whose SE hangs on an assumed n."""
+    frame, counts, rows, columns = opened.frame, 0, set[int](), dict[str, None]()
+    for interval in _intervals(data):
+        arm = interval.arm
+        width = width_of_bounds(frame, interval.lower, interval.upper).fillna(cells_of(frame, interval.half))
+        given = (cells_of(frame, name).notna() for name in (arm.sd, arm.se, arm.cv, arm.own_n, arm.n))
+        assumed = frame.index[width.notna() & cells_of(frame, arm.mean).notna() & ~pd.concat(given, axis=1).any(axis=1)]
+        if len(assumed):
+            counts, rows = counts + len(assumed), rows | {int(row) for row in assumed}
+            columns |= {opened.names[name]: None for name in (interval.half, interval.lower) if name in opened.names}
+    if not counts:
+        return []
+    return [
+        Problem(
+            "interval-without-n",
+            f"{counts} interval{'s have' if counts > 1 else ' has'} no n; the SE is made with {data.defaults.n:g} plots"
+            " (data.defaults.n): with fewer plots t is larger and the SE smaller",
+            "warning",
+            rows=tuple(sorted(rows)),
+            column=", ".join(columns),
+            expected="n, since t has n − 1 degrees of freedom",
+            remedy="Give n of these arms, or their SD or SE.",
         )
     ]
 

@@ -6,7 +6,7 @@ from typing import Final
 from mcpbayes.errors import Problem
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.columns import ROLES, Column, columns, instead_of, mean_column, measured
-from mcpbayes.tables.guess import best_guess, nearest
+from mcpbayes.tables.guess import amino_sugar_meant, best_guess, guess_columns, nearest
 from mcpbayes.tables.recognising import lacking_columns
 from mcpbayes.vocabulary import NECROMASS, SOC
 
@@ -16,7 +16,7 @@ SIMULATED: Final = "simulated"
 
 
 def locate_columns(
-    available: Sequence[str], data: DataSection, used: Collection[str] = ()
+    available: Sequence[str], data: DataSection, used: Collection[str] = (), wordy: Collection[str] = ()
 ) -> tuple[dict[str, str], list[Problem]]:
     """Return where the columns of a layout stand in a table.
 
@@ -28,6 +28,8 @@ def locate_columns(
         The layout and the mapping of names; unlisted names are looked up as they are.
     used : collection of str
         Further names that are needed: the formula's moderators.
+    wordy : collection of str
+        Columns that hold texts, which are not proposed for numbers.
 
     Returns
     -------
@@ -49,7 +51,15 @@ def locate_columns(
     names |= {name: name for name in known if name in available and name not in data.columns}
     free = [name for name in available if name not in known and name not in data.columns.values()]
     lacking = lacking_columns({*names, *data.columns}, data.layout, data.outcomes)
-    problems += [_column_absent(known[name], free, data.layout) for name in lacking]
+    sugars = _sugars_of_plots(available, names, data)
+    lacking = [name for name in lacking if not (name == NECROMASS and sugars)]
+    free = [name for name in free if name not in used]
+    guesses = guess_columns(free, data.layout, data.outcomes, names, wordy=wordy)
+    for name in lacking:
+        rest = [n for n in free if n not in guesses.values() and not (known[name].kind == "number" and n in wordy)]
+        if name not in guesses and (guess := best_guess(name, rest)):
+            guesses[name] = guess
+    problems += [_column_absent(known[name], guesses.get(name), data.layout) for name in lacking] + sugars
     return names, problems + _means_mapped_twice(names, data)
 
 
@@ -71,6 +81,8 @@ def unused_columns(
     """
     used = {*names.values(), *moderators, SIMULATED}
     unused = [name for name in available if name not in used]
+    if data.layout == "plot" and NECROMASS in data.outcomes:  # of amino sugars more is said
+        unused = [name for name in unused if not amino_sugar_meant(name)]
     listed = ", ".join(unused)
     problems = []
     if data.layout != "contrast" and "treatment" not in names and "treatment" not in data.columns:
@@ -118,9 +130,28 @@ def _mapping_unused(canonical: str, name: str, known: Collection[str]) -> Proble
     )
 
 
-def _column_absent(column: Column, free: Sequence[str], layout: str) -> Problem:
-    guess = best_guess(column.name, free)
-    remedy = f"Give the table a column {column.name}, or map one of yours: --set data.columns.{column.name}=..."
+def _sugars_of_plots(available: Sequence[str], names: Mapping[str, str], data: DataSection) -> list[Problem]:
+    """Return what is to be said of amino sugars of plots: an error where necromass would have to be made of them."""
+    found = [name for name in available if amino_sugar_meant(name) and name not in names.values()]
+    if data.layout != "plot" or NECROMASS not in data.outcomes or not found:
+        return []
+    here = NECROMASS in names
+    return [
+        Problem(
+            "amino-sugars-of-plots",
+            "amino sugars are not taken in the layout plot" + (": necromass is used as it is given" if here else ""),
+            "warning" if here else "error",
+            column=", ".join(found),
+            expected=f"a column {NECROMASS}",
+            remedy="Convert the amino sugars of each plot first: necromass = 9 GlcN + 32.16 MurN with the conventional "
+            "factors (45, 9 and 2). Or give one row per arm (data.layout=arm) with means, SDs and n of glucosamine and "
+            "muramic_acid: the doubt about the factors is carried then.",
+        )
+    ]
+
+
+def _column_absent(column: Column, guess: str | None, layout: str) -> Problem:
+    remedy = f"Give the table a column {column.name}, or map one of yours: --set data.columns.{column.name}=NAME."
     if guess:
         remedy = f"If it is your column {guess!r}: --set data.columns.{column.name}={_quoted(guess)}."
     elif column.outcome in _OTHER:

@@ -11,6 +11,7 @@ from mcpbayes.measurement.units import CONCENTRATION, STOCK, canonical_unit
 from mcpbayes.specification.formula import parse
 from mcpbayes.specification.structure import DataSection, Specification
 from mcpbayes.tables.columns import UNIT_OF_POOL, Column, columns, measured
+from mcpbayes.tables.guess import text_columns
 from mcpbayes.tables.locating import locate_columns, unused_columns
 from mcpbayes.tables.moderators import read_moderators
 from mcpbayes.tables.reading import unread_cells
@@ -60,7 +61,7 @@ def open_table(raw: pd.DataFrame, model: Specification) -> tuple[Opened, list[Pr
     """
     data, moderators = model.data, parse(model.moderators.formula)
     known = columns(data.layout, data.outcomes)
-    names, problems = locate_columns(list(raw.columns), data, moderators)
+    names, problems = locate_columns(list(raw.columns), data, moderators, text_columns(raw))
     problems += unused_columns(list(raw.columns), names, data, moderators)
     used = {*names.values(), *(names.get(name, name) for name in moderators)}
     unread = [problem for problem in unread_cells(raw) if problem.column in used]

@@ -38,6 +38,8 @@ class Moments:
         Its degrees of freedom.
     blocked, unblocked : mapping of pool to tuple of int
         Arms whose blocks were taken out, and arms with blocks that are not complete.
+    gaps : mapping of pool to mapping of int to str
+        Arms on account of which blocks are not complete, each with what is wrong with its blocks.
     constant : mapping of pool to tuple of int
         Arms whose plots all have one value.
     """
@@ -50,6 +52,7 @@ class Moments:
     blocked: Mapping[str, tuple[int, ...]]
     unblocked: Mapping[str, tuple[int, ...]]
     constant: Mapping[str, tuple[int, ...]]
+    gaps: Mapping[str, Mapping[int, str]]
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ def plot_moments(plots: pd.DataFrame, outcomes: Sequence[str]) -> Moments:
         notes["unblocked"][outcome] = unblocked
         notes["constant"][outcome] = tuple(arm for u in units if u.freedom and np.isnan(_cv(u)) for arm in u.arms)
     rho, freedom = _correlation(plots, outcomes) if len(outcomes) == 2 else (np.nan, 0)
-    return Moments(mean, n, cv, rho, freedom, **notes)
+    gaps = {outcome: block_gaps(plots, outcome, notes["unblocked"][outcome]) for outcome in outcomes}
+    return Moments(mean, n, cv, rho, freedom, **notes, gaps=gaps)
 
 
 def _cv(unit: _Unit) -> float:
@@ -123,6 +127,39 @@ def _is_complete(group: pd.DataFrame) -> bool:
     """Say whether every arm has one plot in each block, with two arms and two blocks at least."""
     counts = pd.crosstab(group[ARM], group[BLOCK])
     return bool((group[BLOCK] != "").all() and min(counts.shape) > 1 and (counts == 1).all(axis=None))
+
+
+def block_gaps(plots: pd.DataFrame, outcome: str, unblocked: Sequence[int]) -> dict[int, str]:
+    """Return the arms on account of which blocks are not complete, each with what is wrong with its blocks.
+
+    Parameters
+    ----------
+    plots : DataFrame
+        As for `plot_moments`.
+    outcome : str
+        Pool; a plot where it was not measured is no plot of its block.
+    unblocked : sequence of int
+        Arms with blocks that are not complete.
+    """
+    gaps: dict[int, str] = {}
+    for _, group in plots[plots[ARM].isin(unblocked)].groupby(CONTROL_KEY):
+        blocks = sorted(set(group[BLOCK]) - {""})
+        measured = group[group[outcome].notna()]
+        found = {int(str(arm)): _wrong_with(own[BLOCK], blocks) for arm, own in measured.groupby(ARM)}
+        alone = "has one block only" if len(blocks) < 2 else "is alone in its blocks"
+        gaps |= {arm: said for arm, said in found.items() if said} or dict.fromkeys(found, alone)
+    return gaps
+
+
+def _wrong_with(own: pd.Series, blocks: Sequence[str]) -> str:
+    """Return what is wrong with the blocks of an arm's plots, "" where there is one plot in each block."""
+    counts = own.value_counts()
+    lacking = [block for block in blocks if block not in counts]
+    several = [block for block in blocks if counts.get(block, 0) > 1]
+    said = [f"lacks block {', '.join(lacking)}"] if lacking else []
+    said += [f"has several plots in block {', '.join(several)}"] if several else []
+    said += ["has plots without block"] if "" in counts else []
+    return " and ".join(said)
 
 
 def _in_blocks(group: pd.DataFrame, outcome: str) -> _Unit:

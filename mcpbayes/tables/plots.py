@@ -10,6 +10,7 @@ from pandas.api.typing import SeriesGroupBy
 
 from mcpbayes.errors import Problem
 from mcpbayes.specification.structure import DataSection
+from mcpbayes.tables.checks import called
 from mcpbayes.tables.columns import CONTROL, ROLES
 from mcpbayes.tables.layouts import RHO, arm_columns
 from mcpbayes.tables.moderators import PREFIX, moderator_columns
@@ -50,7 +51,7 @@ def arms_of_plots(opened: Opened, data: DataSection) -> tuple[Opened, dict[int, 
     problems = [*_repeated(plots, opened.names), *_differing(plots, opened), *_averaged(plots, opened.names)]
     moments = plot_moments(plots, data.outcomes)
     number_of_plot = dict(zip(plots.index.tolist(), plots[ARM].tolist(), strict=True))
-    problems += at_plots(_moment_problems(moments, opened.names), number_of_plot)
+    problems += at_plots(_moment_problems(moments, opened.names, _called(plots)), number_of_plot)
     frame = _circumstances(plots, data.outcomes)
     names = dict(opened.names)
     for outcome in data.outcomes:
@@ -174,7 +175,12 @@ def _averaged(plots: pd.DataFrame, names: Mapping[str, str]) -> list[Problem]:
     return problems
 
 
-def _moment_problems(moments: Moments, names: Mapping[str, str]) -> list[Problem]:
+def _called(plots: pd.DataFrame) -> dict[int, str]:
+    """Return what each arm is called, by its number."""
+    return {int(arm[ARM]): called(arm) for _, arm in plots.drop_duplicates(ARM).iterrows()}
+
+
+def _moment_problems(moments: Moments, names: Mapping[str, str], arms: Mapping[int, str]) -> list[Problem]:
     """Return what plots do not tell, and what was done with blocks and correlation; rows are numbers of arms."""
     problems = []
     for outcome in moments.mean:
@@ -188,18 +194,33 @@ def _moment_problems(moments: Moments, names: Mapping[str, str]) -> list[Problem
             message = f"all plots of {len(constant)} arms have the same {outcome}, which tells no SD: {default}"
             remedy = "If one value was copied into all plots, keep it in one of them."
             problems.append(Problem("equal-plots", message, "warning", rows=constant, column=column, remedy=remedy))
-        unblocked = moments.unblocked[str(outcome)]
-        if unblocked:
-            message = f"blocks are not complete for {outcome} in {len(unblocked)} arms: their SD includes the blocks"
-            remedy = "Blocks are taken out where every arm of a control has one plot in each block."
-            problems.append(
-                Problem("incomplete-blocks", message, "warning", rows=unblocked, column=column, remedy=remedy)
-            )
-    blocked = max((len(arms) for arms in moments.blocked.values()), default=0)
+        problems += _incomplete_blocks(moments, str(outcome), column, arms)
+    blocked = {arm for arms_of_pool in moments.blocked.values() for arm in arms_of_pool}
     if blocked:
-        message = f"block effects were taken out of the error of {blocked} arms: the arms of one control share one CV"
+        message = (
+            f"block effects were taken out of the error of {len(blocked)} arms: the arms of one control share one CV"
+        )
         problems.append(Problem("blocks-taken-out", message, "note", column=names.get(BLOCK, BLOCK)))
     return problems + _correlation_problems(moments)
+
+
+def _incomplete_blocks(moments: Moments, outcome: str, column: str, arms: Mapping[int, str]) -> list[Problem]:
+    """Return a warning that names the arms and blocks on account of which the blocks of a pool are not complete."""
+    unblocked, gaps = moments.unblocked[outcome], moments.gaps[outcome]
+    if not unblocked:
+        return []
+    return [
+        Problem(
+            "incomplete-blocks",
+            f"blocks are not complete for {outcome}: the SD of {len(unblocked)} arms includes the blocks",
+            "warning",
+            rows=tuple(gaps),
+            column=column,
+            value="; ".join(f"{arms[arm]} {said}" for arm, said in gaps.items()),
+            expected="one plot in each block, in every arm of a control",
+            remedy="Complete them, or leave them: what blocks differ by then counts as error.",
+        )
+    ]
 
 
 def _correlation_problems(moments: Moments) -> list[Problem]:

@@ -5,7 +5,7 @@ so that all bad cells of a table are found at once.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from mcpbayes.errors import Problem
-from mcpbayes.tables.columns import DISPERSIONS, INTERVALS, Column
+from mcpbayes.tables.columns import CI_LEVEL, DISPERSIONS, INTERVALS, Column
 
 #: A number as people and programs write it; with a real minus sign, too.
 NUMBER: Final = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf(?:inity)?"
@@ -120,7 +120,10 @@ def rules_of(column: Column) -> dict[str, Rule]:
         return rules | _rules_of_positive(_measured(column.name))
     if column.lower is None and column.upper is None:
         return rules
-    return rules | {"out-of-range": _bounds(column)}
+    bounds = _bounds(column)
+    if column.name == CI_LEVEL:
+        bounds = replace(bounds, remedy="Write a fraction: 0.95 for 95 %.")
+    return rules | {"out-of-range": bounds}
 
 
 def _broken_rules(

@@ -47,7 +47,8 @@ def contradicting_dispersions(opened: Opened, data: DataSection) -> list[Problem
             arm = arm_columns(data.layout, outcome, role)
             sds = _stated_sds(opened.frame, arm, data.layout, outcome, role)
             apart = _apart(sds, arm)
-            problems += [_contradiction(opened, sds.loc[row].dropna(), int(row)) for row in sds.index[apart]]
+            stated = sds[apart].notna().groupby(list(sds)).groups.values() if apart.any() else ()
+            problems += [_contradiction(opened, sds.loc[rows].dropna(axis=1)) for rows in stated]
             problems += _impossible(opened, sds[~apart], arm)
     return problems
 
@@ -75,16 +76,18 @@ def _apart(sds: pd.DataFrame, arm: ArmColumns) -> pd.Series:
     return apart | (sds.max(axis=1) > (1 + ROUNDING_OF_INTERVALS) * sds.min(axis=1))
 
 
-def _contradiction(opened: Opened, given: pd.Series, row: int) -> Problem:
-    names = {str(name): opened.names[str(name)] for name in given.index}
-    spelt = ", ".join(f"{names[str(name)]} gives {sd:.4g}" for name, sd in given.items())
-    typed = opened.raw.loc[opened.raw.index == row, list(names.values())].iloc[0]
+def _contradiction(opened: Opened, given: pd.DataFrame) -> Problem:
+    """Return the error of rows in which the same columns state SDs; the message spells out the first row."""
+    names = {str(name): opened.names[str(name)] for name in given}
+    spelt = ", ".join(f"{names[str(name)]} gives {sd:.4g}" for name, sd in given.iloc[0].items())
+    first = f" in row {given.index[0]}" if len(given) > 1 else ""
+    typed = opened.raw.loc[opened.raw.index.isin(given.index), list(names.values())].agg(", ".join, axis=1)
     return Problem(
         "dispersions-contradict",
-        f"the SDs contradict each other: {spelt} {opened.unit}",
-        rows=(row,),
+        f"the SDs contradict each other: {spelt} {opened.unit}{first}",
+        rows=tuple(int(row) for row in given.index),
         column=", ".join(names.values()),
-        value=", ".join(typed),
+        value="; ".join(typed),
         expected="one SD",
         remedy=_WHICH_SPREAD,
     )

@@ -1,7 +1,7 @@
 """A table to fill in: the columns of a layout with units, example rows and a sheet that explains them."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +12,7 @@ from openpyxl.workbook import Workbook
 from openpyxl.worksheet.datavalidation import DataValidation
 
 from mcpbayes.errors import SpecificationError
-from mcpbayes.tables.columns import GUIDE_TITLE, Column, columns
+from mcpbayes.tables.columns import GUIDE_TITLE, Column, columns, instead_of
 from mcpbayes.vocabulary import NECROMASS, SOC
 
 TABLE_SHEET: Final = "table"
@@ -66,7 +66,8 @@ def column_guide(layout: str, outcomes: Sequence[str] = (NECROMASS, SOC)) -> tup
     Returns
     -------
     tuple of GuideRow
-        Name, ``required`` or ``optional``, unit, meaning and example of every column, in the order of the template.
+        Name, ``required`` (or what stands in) or ``optional``, unit, meaning and example of every column, in the order
+        of the template.
 
     Raises
     ------
@@ -76,13 +77,20 @@ def column_guide(layout: str, outcomes: Sequence[str] = (NECROMASS, SOC)) -> tup
     return tuple(
         GuideRow(
             column.name,
-            "required" if column.required else "optional",
+            _needed(layout, column),
             column.unit,
             column.meaning,
             " / ".join(dict.fromkeys(cell for cell in column.examples if cell)),
         )
         for column in columns(layout, outcomes)
     )
+
+
+def _needed(layout: str, column: Column) -> str:
+    """Return whether a column is required, and what makes it dispensable."""
+    if not column.required:
+        return "optional"
+    return "required (or both amino sugars)" if instead_of(layout, column.name) else "required"
 
 
 def write_template(path: str | Path, layout: str, outcomes: Sequence[str] = (NECROMASS, SOC)) -> None:
@@ -126,19 +134,19 @@ def _workbook(layout: str, shown: Sequence[Column], guide: Sequence[GuideRow]) -
     workbook = Workbook()
     table = workbook.active
     table.title = TABLE_SHEET
-    _fill_table(table, shown)
+    _fill_table(table, shown, {line.column: line.needed for line in guide})
     _fill_guide(workbook.create_sheet(GUIDE_SHEET), _ADVICE.format(row=_ROWS[layout]), guide)
     return workbook
 
 
-def _fill_table(sheet: Any, shown: Sequence[Column]) -> None:
+def _fill_table(sheet: Any, shown: Sequence[Column], needed: Mapping[str, str]) -> None:
     """Write headers, example rows and the choices of each column."""
     for i, column in enumerate(shown, start=1):
         letter = get_column_letter(i)
         header = sheet.cell(1, i, column.name)
         header.font, header.fill = _REQUIRED if column.required else _OPTIONAL
         header.alignment, header.border = _HEADER, _LINE
-        header.comment = _comment(column)
+        header.comment = _comment(column, needed[column.name])
         for row, text in enumerate(column.examples, start=2):
             cell = sheet.cell(row, i, _value(column, text))
             cell.font = _EXAMPLE
@@ -151,9 +159,10 @@ def _fill_table(sheet: Any, shown: Sequence[Column]) -> None:
     sheet.freeze_panes = "B2"
 
 
-def _comment(column: Column) -> Comment:
-    needed = "Required" if column.required else "Optional"
-    comment = Comment(f"{needed}. {column.meaning}" + (f"\nUnit: {column.unit}" if column.unit else ""), "mcpbayes")
+def _comment(column: Column, needed: str) -> Comment:
+    comment = Comment(
+        f"{needed.capitalize()}. {column.meaning}" + (f"\nUnit: {column.unit}" if column.unit else ""), "mcpbayes"
+    )
     comment.width, comment.height = 280, 110
     return comment
 
@@ -182,5 +191,5 @@ def _fill_guide(sheet: Any, advice: str, guide: Sequence[GuideRow]) -> None:
             cell = sheet.cell(row, i, text)
             cell.alignment = _PROSE
             if i == 1:
-                cell.font, cell.fill = _REQUIRED if line.needed == "required" else _OPTIONAL
+                cell.font, cell.fill = _REQUIRED if line.needed.startswith("required") else _OPTIONAL
     sheet.freeze_panes = "A5"

@@ -10,7 +10,8 @@ from mcpbayes.tables.arms import prepare
 
 
 def prepared(table, **changes):
-    return prepare(table, load_model(settings={key.replace("__", "."): value for key, value in changes.items()}))
+    settings = {key.replace("__", "."): value for key, value in changes.items()}
+    return prepare(table, load_model(settings={"data.dispersion.sd_model": "reported"} | settings))
 
 
 def with_intervals(n=4, level=0.95, bounds=True):
@@ -55,6 +56,32 @@ def test_without_n_the_default_is_used_and_counted():
     data = prepared(with_intervals(n=3).drop(columns=["n_treatment"])).sel(arm="S1: manure", outcome="soc")
     assert data["source_n"] == "imputed"
     assert float(data["cv"] * data["mean"]) == pytest.approx(1.4, rel=1e-9)
+
+
+def test_an_assumed_n_behind_intervals_is_warned_of_with_its_count():
+    problem = found(spoilt(with_intervals(), 3, n_treatment="").astype({"n_control": int}), "interval-without-n")
+    assert (problem.severity, problem.rows) == ("warning", (3,))
+    assert problem.message.startswith("1 interval has no n; ") and "3 plots" in problem.message
+    every = found(with_intervals(bounds=False).drop(columns="n_treatment"), "interval-without-n")
+    assert (every.rows, every.column) == (tuple(range(2, 10)), "soc_treatment_ci")
+    assert every.message.startswith("8 intervals have no n")
+    both = with_intervals().assign(soc_treatment_sd=1.4).drop(columns="n_treatment")
+    assert "interval-without-n" not in checks_of(both)
+
+
+def test_a_level_in_per_cent_is_told_how_to_write_it():
+    problem = found(with_intervals().assign(ci_level=95), "out-of-range")
+    assert problem.remedy == "Write a fraction: 0.95 for 95 %."
+
+
+def test_row_errors_of_one_kind_are_one_problem():
+    table = spoilt(spoilt(with_intervals(), 3, soc_treatment_ci_lower=30), 6, soc_treatment_ci_lower=31)
+    problem = found(table, "mean-outside-interval")
+    assert problem.rows == (3, 6) and problem.value.count(";") == 1
+    both = comparison_table().assign(soc_control_se=0.6)
+    wrong = found(spoilt(spoilt(both, 4, soc_control_se=0.9), 7, soc_control_se=0.8), "dispersions-contradict")
+    assert wrong.rows == (4, 7) and wrong.value == "1.2, 0.9; 1.2, 0.8"
+    assert "soc_control_se gives 1.8 g/kg in row 4" in wrong.message
 
 
 def test_an_sd_goes_before_an_interval_and_both_must_agree():

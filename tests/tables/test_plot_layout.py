@@ -8,8 +8,11 @@ import pytest
 import xarray as xr
 from made_tables import checks_of, found, spoilt
 
+from mcpbayes.errors import Problem
+from mcpbayes.measurement.amino_sugars import necromass
+from mcpbayes.measurement.factor_draws import central
 from mcpbayes.specification.loading import load_model
-from mcpbayes.tables.arms import prepare
+from mcpbayes.tables.arms import check_table, prepare
 
 POOLS = ["necromass", "soc"]
 
@@ -38,7 +41,9 @@ def plot_table(studies: int = 3, plots: int = 4, seed: int = 1, **columns: objec
 
 
 def prepared(table: pd.DataFrame, moderators: str | None = None, **settings: object) -> xr.Dataset:
-    changes = {"data.layout": "plot"} | {key.replace("__", "."): value for key, value in settings.items()}
+    changes = {"data.layout": "plot", "data.dispersion.sd_model": "reported"} | {
+        key.replace("__", "."): value for key, value in settings.items()
+    }
     return prepare(table, load_model(settings=changes, moderators=moderators))
 
 
@@ -74,7 +79,7 @@ def test_plots_give_what_their_arms_give():
     arms = by_arm[POOLS].mean()
     arms[["necromass_sd", "soc_sd"]] = by_arm[POOLS].std(ddof=1)
     arms = arms.assign(n=4, rho_within=float(prepared(table)["rho_within"][0])).reset_index()
-    expected = prepare(arms, load_model(settings={"data.layout": "arm"}))
+    expected = prepare(arms, load_model(settings={"data.layout": "arm", "data.dispersion.sd_model": "reported"}))
     data = prepared(table)
     for name in ("log_mean", "sampling_covariance", "cv", "n"):
         np.testing.assert_allclose(data[name], expected[name], rtol=1e-10)
@@ -174,10 +179,50 @@ def test_the_error_of_blocks_is_calibrated():
 def test_blocks_that_are_not_complete_fall_back_with_a_warning():
     table = blocked_table().drop(index=3)  # the control of S1 lacks a block
     problem = found(table.reset_index(drop=True), "incomplete-blocks", data__layout="plot", data__outcomes=["soc"])
-    assert (problem.severity, problem.rows) == ("warning", tuple(range(2, 13)))
+    assert (problem.severity, problem.rows) == ("warning", (2, 3, 4))
+    assert problem.value == "S1: control lacks block 4"
+    assert "the SD of 3 arms" in problem.message
     data = prepared(table.reset_index(drop=True))
     own = plots_of(table, "S1", "manure")["soc"]
     assert data["cv"].sel(arm="S1: manure", outcome="soc") == pytest.approx(own.std() / own.mean(), rel=1e-12)
+
+
+def test_incomplete_blocks_name_the_pool_and_what_is_wrong():
+    table = spoilt(blocked_table().query("study != 'S3'"), 7, necromass="", block=3)
+    pools = {p.column: p for p in problems_of(table) if p.check == "incomplete-blocks"}
+    assert pools["necromass"].value == "S1: manure lacks block 2"
+    assert pools["soc"].value == "S1: manure lacks block 2 and has several plots in block 3"
+    assert pools["necromass"].rows == pools["soc"].rows == (6, 7, 8, 9)
+    one = found(blocked_table().assign(block="I"), "incomplete-blocks", data__layout="plot", data__outcomes=["soc"])
+    assert "several plots in block I" in one.value
+    unnamed = spoilt(blocked_table(), 2, block="")
+    said = found(unnamed, "incomplete-blocks", data__layout="plot", data__outcomes=["soc"])
+    assert said.value == "S1: control lacks block 1 and has plots without block"
+
+
+def test_blocks_taken_out_count_each_arm_once():
+    table = blocked_table()
+    table["necromass"] = table["necromass"].where(table.index != 0, np.nan)  # incomplete in S1, for necromass only
+    assert "of 9 arms" in found(table, "blocks-taken-out", data__layout="plot").message
+
+
+def problems_of(table: pd.DataFrame) -> tuple[Problem, ...]:
+    return check_table(table, load_model(settings={"data.layout": "plot"}))
+
+
+def test_amino_sugars_of_plots_are_refused_by_name():
+    table = plot_table().rename(columns={"necromass": "GlcN (mg/kg)"}).assign(MurN=0.1)
+    problem = found(table, "amino-sugars-of-plots", data__layout="plot")
+    assert (problem.severity, problem.column) == ("error", "GlcN (mg/kg), MurN")
+    assert "data.layout=arm" in problem.remedy
+    factors = load_model(settings={"data.factors.set": "conventional"}).data.factors
+    made = necromass(1.0, 0.0, factors.k_f.middle, 0.0), necromass(0.0, 1.0, 9.0, central(factors).q)
+    assert f"{made[0]:g} GlcN + {made[1]:.2f} MurN" in problem.remedy
+    assert not {"column-absent", "columns-unused"} & {p.check for p in problems_of(table)}
+    beside = found(plot_table(GluN=1.0, MurA=0.1), "amino-sugars-of-plots", data__layout="plot")
+    assert (beside.severity, beside.column) == ("warning", "GluN, MurA")
+    only_soc = checks_of(plot_table(GluN=1.0), data__layout="plot", data__outcomes=["soc"])
+    assert "amino-sugars-of-plots" not in only_soc and "columns-unused" in only_soc
 
 
 def test_a_single_plot_takes_the_default_cv_and_is_counted():
@@ -212,8 +257,8 @@ def test_every_check_of_cells_names_the_plot_and_checks_of_arms_all_its_plots():
     table = spoilt(plot_table(), 7, soc="n.d.")
     assert found(table, "not-a-number", data__layout="plot").rows == (7,)
     assert found(spoilt(plot_table(), 7, soc=14200), "soc-1000-times-too-large", data__layout="plot").rows == (7,)
-    above = plot_table().assign(necromass=lambda t: t["necromass"].where(t.index != 5, 30.0))
-    assert found(above, "necromass-exceeds-soc", data__layout="plot").rows == (7,)
+    above = plot_table().assign(necromass=lambda t: t["necromass"].where(t.index != 5, 60.0))
+    assert found(above, "necromass-exceeds-soc", data__layout="plot").rows == (6, 7, 8, 9)
     alone = plot_table().query("not (study == 'S1' and role == 'control')").reset_index(drop=True)
     assert found(alone, "treatment-without-control", data__layout="plot").rows == tuple(range(2, 10))
     same = plot_table(studies=1)

@@ -163,6 +163,43 @@ def test_columns_are_guessed_by_what_their_words_mean():
     assert best_guess("study", ["pH", "clay"]) is None
 
 
+def test_amino_sugars_and_replicates_are_guessed():
+    foreign = ["GlcN_CK", "GlcN_T", "MurN_CK", "MurN_T", "reps"]
+    sugars = {f"{sugar}_{role}" for sugar in ("glucosamine", "muramic_acid") for role in ("control", "treatment")}
+    guesses = guess_columns(foreign)
+    assert set(guesses) == sugars | {"n_control", "n_treatment"}
+    assert (guesses["muramic_acid_control"], guesses["glucosamine_treatment"]) == ("MurN_CK", "GlcN_T")
+    assert {guesses["n_control"], guesses["n_treatment"]} == {"reps"}
+    assert guess_columns(["GluN", "MurA", "Replicates"], "arm") == {
+        "glucosamine": "GluN",
+        "muramic_acid": "MurA",
+        "n": "Replicates",
+    }
+    assert guess_columns(["N"]) == {}, "a column N may be nitrogen"
+    assert set(guess_columns(["n"])) == {"n_control", "n_treatment"}
+
+
+def test_units_of_amino_sugars_stand_in_their_names():
+    renamed = {f"{s}_{r}": f"{s}_{e} (mg/kg)" for s in ("glucosamine", "MurN") for r, e in (("control", "CK"),)}
+    table = as_table(comparison_table().assign(**dict.fromkeys(renamed, 1.0)).rename(columns=renamed))
+    assert '[data.units]\nglucosamine = "mg/kg"\nmuramic_acid = "mg/kg"' in column_block(table, load_model())
+
+
+def test_texts_and_used_columns_are_no_guesses_for_numbers():
+    assert guess_columns(["SOC_CK"], wordy=["SOC_CK"]) == {}
+    assert guess_columns(["SOC_CK"], located=["soc_control"]) == {}
+    table = comparison_table().rename(columns={"soc_control": "SOC_CK", "soc_treatment": "SOC_x"})
+    texts = found(table.assign(SOC_CK="method A").drop(columns="SOC_x").assign(soc_treatment=14.0), "column-absent")
+    assert "SOC_CK" not in texts.remedy
+    remedies = [p.remedy for p in check_table(table, load_model()) if p.check == "column-absent"]
+    assert sorted("SOC_CK" in remedy for remedy in remedies) == [False, True]
+
+
+def test_what_stands_in_for_a_column_has_its_own_sentence():
+    problem = found(comparison_table().drop(columns="necromass_control"), "column-absent")
+    assert ". Or give glucosamine_control and muramic_acid_control." in problem.remedy
+
+
 def test_the_block_of_guesses_is_a_specification_that_loads(tmp_path):
     renamed = {"study": "Paper", "soc_control": "SOC_CK_gkg", "necromass_control": "MNC_CK_mgkg"}
     table = as_table(comparison_table().rename(columns=renamed))

@@ -175,6 +175,17 @@ def test_workbook_explains_itself(tmp_path):
     assert [tuple(text or "" for text in line) for line in lines] == [tuple(line) for line in column_guide("arm")]
 
 
+def test_what_stands_in_for_necromass_is_said(tmp_path):
+    write_template(tmp_path / "t.xlsx", "arm")
+    sheet = openpyxl.load_workbook(tmp_path / "t.xlsx")["table"]
+    said = {cell.value: cell.comment.text.partition(".")[0] for cell in sheet[1]}
+    assert (said["necromass"], said["soc"]) == ("Required (or both amino sugars)", "Required")
+    guide = {line.column: line for line in column_guide("plot")}
+    assert guide["necromass"].needed == "required"
+    assert "Amino sugars are not taken in this layout" in guide["necromass"].meaning
+    assert "mino" not in guide["soc"].meaning
+
+
 def test_headers_show_what_is_required(tmp_path):
     write_template(tmp_path / "t.xlsx", "comparison")
     sheet = openpyxl.load_workbook(tmp_path / "t.xlsx")["table"]

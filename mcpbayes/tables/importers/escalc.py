@@ -18,9 +18,11 @@ from mcpbayes.tables.importers import ledger
 from mcpbayes.tables.importers.escalc_columns import (
     OUTCOMES,
     both_shapes,
+    comparison_labels,
     find_column,
     identifying_columns,
     ratio_columns,
+    treatment_columns,
 )
 from mcpbayes.tables.importers.ledger import Imported
 from mcpbayes.tables.reading import read_file
@@ -77,9 +79,32 @@ def import_escalc(
         rows, by_outcome = _below_each_other(frame, names, long, outcomes or {}, file)
     else:
         rows, by_outcome = _side_by_side(frame, pairs, outcomes or {})
-    table, notes = _contrasts(frame, rows, by_outcome, names, (*names.values(), *([long] if long else [])), file)
-    book = _book(frame, by_outcome, names, long)
+    possible = [name for name in treatment_columns(frame) if name != long]
+    if len(possible) == 1 and (frame.groupby(rows)[possible[0]].nunique() <= 1).all():
+        names |= {"treatment": possible[0]}
+    label = comparison_labels(frame, rows, names)
+    taken = (*names.values(), *([long] if long else []))
+    table, notes = _contrasts(frame, rows, by_outcome, names, label, taken, file)
+    book = _book(frame, by_outcome, names, label, long)
+    notes = (*notes, *_of_treatments(frame, names, possible, file))
     return Imported(table, book, notes, _settings(ordered_outcomes(by_outcome)))
+
+
+def _of_treatments(
+    frame: pd.DataFrame, names: Mapping[str, str], possible: Sequence[str], file: str
+) -> tuple[Problem, ...]:
+    """Return a note of the column that was taken as the treatment, a warning where several may be it."""
+    if "treatment" in names:
+        column = names["treatment"]
+        count = frame[column].replace("", None).nunique()
+        message = f"the column is taken as the treatment: {count} kind{'s' if count != 1 else ''}"
+        return (Problem("treatment-taken", message, "note", file=file, column=column),)
+    if len(possible) > 1:
+        message = "several columns may be the treatment, so none is taken: all comparisons count as one kind"
+        remedy = "Call the one that is meant treatment."
+        listed = ", ".join(possible)
+        return (Problem("treatment-unclear", message, "warning", file=file, column=listed, remedy=remedy),)
+    return ()
 
 
 def _settings(outcomes: Sequence[str]) -> str:
@@ -172,6 +197,7 @@ def _contrasts(
     rows: pd.Series,
     by_outcome: Mapping[str, Ratios],
     names: Mapping[str, str],
+    label: pd.Series,
     taken: Sequence[str],
     file: str,
 ) -> tuple[pd.DataFrame, tuple[Problem, ...]]:
@@ -179,9 +205,9 @@ def _contrasts(
     first = frame.groupby(rows, sort=True).first()
     outcomes = ordered_outcomes(by_outcome)
     table = pd.DataFrame({"study": whole_ids(first[names["study"]])})
-    row_of = pd.Series(frame.index, rows.to_numpy())
-    own = first[names["comparison"]] if "comparison" in names else "row " + row_of.groupby(level=0).first().astype(str)
-    table["comparison"] = own
+    table["comparison"] = label.groupby(rows, sort=True).first()
+    if "treatment" in names:
+        table["treatment"] = first[names["treatment"]]
     for outcome in outcomes:
         yi, vi, _ = contrast_columns(outcomes, outcome)
         table[yi], table[vi] = (part.reindex(table.index) for part in by_outcome[outcome])
@@ -220,7 +246,11 @@ def _notes(
 
 
 def _book(
-    frame: pd.DataFrame, by_outcome: Mapping[str, Ratios], names: Mapping[str, str], long: str | None
+    frame: pd.DataFrame,
+    by_outcome: Mapping[str, Ratios],
+    names: Mapping[str, str],
+    label: pd.Series,
+    long: str | None,
 ) -> pd.DataFrame:
     """Return what became of every row."""
     if long:
@@ -230,7 +260,6 @@ def _book(
         given.loc[order.to_numpy()] = values.notna().to_numpy()
     else:
         given = pd.DataFrame({o: yi for o, (yi, _) in by_outcome.items()}).notna().any(axis=1).set_axis(frame.index)
-    label = frame[names["comparison"]] if "comparison" in names else "row " + frame.index.to_series().astype(str)
     called = whole_ids(frame[names["study"]]) + ": " + label
     return pd.DataFrame(
         {

@@ -13,6 +13,9 @@ from mcpbayes.tables.guess import nearest
 STUDIES: Final = ("study", "study_id", "studyid", "study.id", "paper", "author", "reference", "trial")
 COMPARISONS: Final = ("comparison", "esid", "es_id", "es.id", "effect_id", "obs", "id")
 OUTCOMES: Final = ("outcome", "pool", "variable", "response", "measure")
+TREATMENTS: Final = ("treatment", "treatments", "treat", "trt")
+#: Names under which data frames of metafor keep what a row is called in a forest plot.
+LABELS: Final = ("slab", "label")
 
 
 def identifying_columns(frame: pd.DataFrame, study: str | None, comparison: str | None) -> dict[str, str]:
@@ -65,6 +68,43 @@ def find_column(frame: pd.DataFrame, given: str | None, usual: Sequence[str], wh
         message = f"several columns may be the {what}: {', '.join(found)}"
         raise DataError([Problem("escalc-ambiguous", message, file=file, remedy=f"Name one: {option} {found[0]}.")])
     return found[0] if found else None
+
+
+def treatment_columns(frame: pd.DataFrame) -> list[str]:
+    """Return the columns that may hold the treatments; one only where it is plain which one does."""
+    found = [str(name) for name in frame if str(name).casefold() in TREATMENTS]
+    exact = [name for name in found if name.casefold() == TREATMENTS[0]]
+    return exact if len(exact) == 1 else found
+
+
+def comparison_labels(frame: pd.DataFrame, rows: pd.Series, names: Mapping[str, str]) -> pd.Series:
+    """Return what the comparison of each row is called.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row per log ratio, or per comparison.
+    rows : Series
+        Comparison of each row, numbered.
+    names : mapping of str to str
+        Columns of study and, where there are, comparison and treatment.
+
+    Notes
+    -----
+    Without a column of comparisons: its label in R or its treatment, with the spreadsheet row where a study has it
+    twice; its spreadsheet row where there are none.
+    """
+    first = frame.assign(row=frame.index).groupby(rows.to_numpy(), sort=True).first()
+    if "comparison" in names:
+        return rows.map(first[names["comparison"]])
+    row = "row " + first["row"].astype(str)
+    usual = [str(name) for name in frame if str(name).casefold() in LABELS]
+    sources = [name for name in (*usual[:1], names.get("treatment")) if name]
+    if not sources:
+        return rows.map(row)
+    label = first[sources[0]].astype(str)
+    twice = pd.DataFrame({"study": first[names["study"]], "label": label}).duplicated(keep=False)
+    return rows.map(label.where(~twice, label + " (" + row + ")").where(label != "", row))
 
 
 def ratio_columns(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:

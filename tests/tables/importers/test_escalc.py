@@ -20,14 +20,26 @@ def written(tmp_path, text):
 
 def test_outcomes_below_each_other_come_side_by_side(tmp_path):
     imported = import_escalc(written(tmp_path, LONG))
-    assert list(imported.table) == ["study", "comparison", "yi_necromass", "vi_necromass", "yi_soc", "vi_soc", "trt"]
+    assert list(imported.table) == [
+        "study",
+        "comparison",
+        "treatment",
+        "yi_necromass",
+        "vi_necromass",
+        "yi_soc",
+        "vi_soc",
+    ]
     first, second = imported.table.to_dict("records")
-    assert (first["yi_necromass"], first["vi_soc"], first["trt"]) == (0.2, 0.01, "x")
+    assert (first["yi_necromass"], first["vi_soc"], first["treatment"]) == (0.2, 0.01, "x")
     assert second["yi_necromass"] == 0.3 and pd.isna(second["yi_soc"])
     assert list(imported.rows["used_as"]) == ["contrast"] * 3 + ["not used"] * 2
     assert imported.reasons == {"yi is missing (NA)": 2}
     assert imported.settings == "--model contrast-based"
-    assert [note.check for note in imported.notes] == ["covariance-absent"]
+    assert [note.check for note in imported.notes] == ["covariance-absent", "treatment-taken"]
+    assert (imported.notes[-1].column, imported.notes[-1].message) == (
+        "trt",
+        "the column is taken as the treatment: 3 kinds",
+    )
 
 
 def test_the_table_is_ready_for_its_model(tmp_path):
@@ -35,6 +47,30 @@ def test_the_table_is_ready_for_its_model(tmp_path):
     import_escalc(written(tmp_path, LONG)).table.to_csv(path, index=False)
     data = prepare(path, load_model("contrast-based"))
     assert data.sizes["comparison"] == 2 and list(data["outcome"].values) == ["necromass", "soc"]
+
+
+@pytest.mark.parametrize("name", ["treat", "trt", "treatment", "Treatment"])
+def test_the_treatment_is_mapped_and_names_comparisons(tmp_path, name):
+    path = written(
+        tmp_path, f"study,{name},yi,vi\nA,lime,0.1,0.01\nA,straw,0.2,0.01\nB,lime,0.2,0.02\nB,lime,0.3,0.02\n"
+    )
+    imported = import_escalc(path, outcomes={"yi": "soc"})
+    assert list(imported.table["treatment"]) == ["lime", "straw", "lime", "lime"]
+    assert list(imported.table["comparison"]) == ["lime", "straw", "lime (row 4)", "lime (row 5)"]
+    assert list(imported.rows["comparison"])[:2] == ["A: lime", "A: straw"]
+    assert [note.check for note in imported.notes] == ["treatment-taken"]
+
+
+def test_several_possible_treatments_are_named(tmp_path):
+    imported = import_escalc(written(tmp_path, "study,treat,trt,yi,vi\nA,a,b,0.1,0.01\n"), outcomes={"yi": "soc"})
+    (warning,) = imported.notes
+    assert (warning.check, warning.severity, warning.column) == ("treatment-unclear", "warning", "treat, trt")
+    assert "treatment" not in imported.table
+
+
+def test_labels_of_r_name_comparisons(tmp_path):
+    path = written(tmp_path, 'study,slab,yi,vi\n1,"Li, 2020",0.1,0.01\n2,"Wu, 2021",0.2,0.02\n3,,0.2,0.02\n')
+    assert list(import_escalc(path).table["comparison"]) == ["Li, 2020", "Wu, 2021", "row 4"]
 
 
 def test_one_outcome_needs_a_name(tmp_path):
