@@ -161,11 +161,12 @@ def _half_eye(axes: Axes, eye: Eye, base: float) -> None:
     finite = np.isfinite(eye.values)
     if not finite.any():
         return
-    grid = np.linspace(*axes.get_xlim(), 600)
+    lower, upper = _borders(eye.values[finite], eye.way[finite])
+    low, high = axes.get_xlim()
+    grid = np.unique([*np.linspace(low, high, 400), *np.clip([lower, upper], low, high)])
     height = kernel(eye.values[None, finite])(grid[None, :])
     top = base + _PEAK * height / height.max()
     alpha = 0.75 if eye.level == words.MEAN else 0.28
-    lower, upper = _borders(eye.values[finite], eye.way[finite])
     for here, colour in (
         (grid >= upper, style.RISE), (grid <= lower, style.FALL), ((grid >= lower) & (grid <= upper), style.STAY),
     ):  # fmt: skip
