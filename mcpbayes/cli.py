@@ -225,13 +225,14 @@ def check(
 ) -> int:
     """Report every problem of a table and what a run would assume, without fitting."""
     from mcpbayes.specification.loading import load_model
+    from mcpbayes.specification.scheme import tolerance_problems
     from mcpbayes.tables.arms import check_table
 
     specification = load_model(model, settings=settings or (), moderators=moderators)
     frame = None
     try:
         frame = _read(table, sheet, specification)
-        problems = check_table(frame, specification)
+        problems = (*check_table(frame, specification), *tolerance_problems(specification.scenarios))
     except DataError as unreadable:
         problems = unreadable.problems
     if as_json:

@@ -23,6 +23,9 @@ from mcpbayes.monte_carlo.summaries import interval
 from mcpbayes.specification.fields import unknown
 from mcpbayes.specification.structure import Specification
 
+#: A class less probable than `_HALF` is not named alone where the next follows within `_CLOSE`.
+_HALF, _CLOSE = 0.5, 0.05
+
 _SETTINGS: Final = {
     words.MEAN: "typical comparison (mean)",
     words.NEW: "a comparison in a study not seen (new)",
@@ -72,6 +75,8 @@ class Decision:
         Why nothing, or only a union, is said; empty where a class is named.
     best : Claim
         The most probable class, whatever was chosen.
+    rival : Claim or None
+        The second class, where the first is less probable than one half and leads by no more than 0.05.
     unions : tuple of Claim
         All coarser statements, in the order in which they are tried.
     change : Estimate
@@ -99,6 +104,7 @@ class Decision:
     studies: int | None = None
     over_kinds: bool = False
     unobserved: tuple[str, ...] = ()
+    rival: Claim | None = None
 
 
 def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None) -> tuple[Decision, ...]:
@@ -192,8 +198,9 @@ def _decide(
 ) -> Decision:
     """Decide about one target; scenarios and draws hold it alone."""
     threshold = spec.scenarios.decide_at
-    top = scenario.isel(scenario=int(np.argmax(scenario["probability"].values)))
-    best = Claim(str(top["scenario"].item()), str(top["label"].item()), float(top["probability"]))
+    order = np.argsort(-scenario["probability"].values, kind="stable")
+    top = scenario.isel(scenario=int(order[0]))
+    best, *others = (_claim(scenario.isel(scenario=int(place))) for place in order[:2])
     assert draws.log_change is not None
     assert draws.change is not None
     unions = union_claims(scenario["union_probability"].values)
@@ -223,7 +230,16 @@ def _decide(
         change=_estimate(draws.log_change[0], draws.change[0], spec),
         studies=studies,
         unobserved=unobserved,
+        rival=next((other for other in others if _ties(best, other)), None),
     )
+
+
+def _claim(scenario: xr.Dataset) -> Claim:
+    return Claim(str(scenario["scenario"].item()), str(scenario["label"].item()), float(scenario["probability"]))
+
+
+def _ties(best: Claim, other: Claim) -> bool:
+    return best.probability < _HALF and best.probability - other.probability <= _CLOSE
 
 
 def estimate_text(change: Estimate) -> str:
@@ -262,6 +278,8 @@ def sentence(decision: Decision) -> str:
     best = decision.best
     claimed = probability_text(decision.probability, decision.threshold)
     likeliest = f"{best.label} ({best.code}), probability {probability_text(best.probability, decision.threshold)}"
+    if (rival := decision.rival) is not None:  # never where a class is named: thresholds are above one half
+        likeliest += f", and {rival.label} ({rival.code}), {probability_text(rival.probability)}"
     if decision.abstained:
         said = f"nothing can be claimed, since {decision.reason} (most probable: {likeliest})"
     elif not decision.reason:

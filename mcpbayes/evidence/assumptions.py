@@ -14,13 +14,14 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
-from mcpbayes.estimands.classes import classify_effects, coarsening
+from mcpbayes.estimands.conditional import Root
 from mcpbayes.estimands.effects import population_effects
 from mcpbayes.estimands.layout import Array, node_major
 from mcpbayes.estimands.targets import POPULATION, targets
 from mcpbayes.estimands.tree import group, specification, with_groups
 from mcpbayes.estimands.walk import pools_of
 from mcpbayes.evidence.factor_sets import sets_compared
+from mcpbayes.evidence.leading import Leading, leading_of_refit, leading_of_result, root_of_fit, stored
 from mcpbayes.inference.assumed import (
     imputed_correlations,
     imputed_dispersions,
@@ -31,7 +32,7 @@ from mcpbayes.inference.collapsed import sample
 from mcpbayes.inference.completion import complete_posterior
 from mcpbayes.inference.conversion import with_factors
 from mcpbayes.measurement.factor_draws import central
-from mcpbayes.monte_carlo.summaries import frequencies, interval
+from mcpbayes.monte_carlo.summaries import interval
 from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.amino_arms import converted_arms
 
@@ -50,7 +51,7 @@ MODEL: Final = "model"
 _TAUS: Final = ("tau_study", "tau_comparison")
 _SETTING: Final = ("assumption", "value", "as_analysed", "imputed", "level", "name", "quantity")
 _ESTIMATE: Final = ("mean", "median", "lower", "upper", "interval_kind", "interval_prob", "prob_positive")
-_CLASS: Final = ("scenario", "label", "probability")
+_CLASS: Final = Leading._fields
 
 
 class Setting(NamedTuple):
@@ -66,12 +67,16 @@ class Setting(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Effects of the population targets, (target, K, draw), means of the τ's, (2, K), and how the sampler fared."""
+    """Effects of the population targets, (target, K, draw), means of the τ's, (2, K), and how the sampler fared.
+
+    ``root``: moments that classes are found from; None of the result itself, and where there is no ratio.
+    """
 
     effect: Array
     tau: Array
     pareto_k: float
     passed: bool
+    root: Root | None = None
 
 
 def assumptions(result: xr.DataTree) -> pd.DataFrame:
@@ -89,7 +94,7 @@ def assumptions(result: xr.DataTree) -> pd.DataFrame:
         pools; correlations: arms, or rows of contrast data; conversion factors: arms) that the assumption stands for;
         ``mean, median, lower, upper, prob_positive`` are of ``quantity``, ``log_delta_mcp``, or the effect of each
         outcome where there is no ratio; ``scenario, label, probability`` are of the most probable class, all at the
-        ``level`` of the row;
+        ``level`` of the row, ``ties`` the classes, separated by ``|``, that might be it within Monte-Carlo error;
         ``tau_study[...]``, ``tau_comparison[...]`` posterior means; ``pareto_k`` and ``passed`` say how the sampler
         fared. ``as_analysed`` marks the rows of the result itself. Empty where nothing was imputed.
 
@@ -101,8 +106,10 @@ def assumptions(result: xr.DataTree) -> pd.DataFrame:
     multiples of the root-mean-square CVs, all else at these. Conversion factors: the sets with a name, and one's own,
     each at its median, but for the one used, whose doubt the result carries; where several fits carry it, the other
     assumptions are tried at its median. Where ϱ is estimated (``priors.rho_within.update``), it is so in every refit
-    and has no rows of its own. Refits are by the collapsed engine with the seed of the result, whichever engine made
-    that. A correlation that contradicts a reported covariance of a shared control is left out.
+    and has no rows of its own. Classes of the result itself are those of group ``scenario``, those of refits exact
+    given their draws of τ and ρ (`estimands.exact`); blank with a tolerance in percentage points, which hangs on a
+    control ratio that refits do not keep. Refits are by the collapsed engine with the seed of the result, whichever
+    engine made that. A correlation that contradicts a reported covariance of a shared control is left out.
     """
     spec = specification(result)
     found = result if words.ASSUMPTIONS in result.children else with_assumptions(result)
@@ -119,15 +126,16 @@ def with_assumptions(result: xr.DataTree) -> xr.DataTree:
     DataTree
         Group ``assumptions``: ``effect(refit, chain, draw, target, outcome)`` of the targets at mean and new, ``refit``
         being the settings other than the result's own; ``tau_study``, ``tau_comparison(setting, outcome)`` means,
-        ``pareto_k``, ``passed``, ``imputed``, ``as_analysed(setting)``; coords ``assumption``, ``value``, ``level``,
-        ``name``.
+        ``pareto_k``, ``passed``, ``imputed``, ``as_analysed(setting)``; ``root_*``, moments of coefficients and kinds
+        at some draws of τ and ρ, from which classes are found under any ``[scenarios]``; coords ``assumption``,
+        ``value``, ``level``, ``name``.
     """
     data, spec = group(result, words.DATA), specification(result)
     settings = list(_settings(data, spec, int(result.attrs.get("worlds", 1)) > 1))
     if all(setting.data is None for setting in settings):
         return result
-    asked, seed, own = _asked(result), int(result.attrs["seed"]), _of_result(result)
-    fits = [own if one.data is None else _summed_up(*_sampled(one.data, spec, seed), asked, seed) for one in settings]
+    asked, own = _asked(result), _of_result(result)
+    fits = [own if one.data is None else _refit(result, one.data, asked, spec) for one in settings]
     return with_groups(result, {words.ASSUMPTIONS: _dataset(settings, fits, asked, spec)})
 
 
@@ -183,9 +191,11 @@ def _of_result(result: xr.DataTree) -> Fit:
     return _summed_up(posterior, judged, _asked(result), int(result.attrs["seed"]))
 
 
-def _sampled(data: xr.Dataset, spec: Specification, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
+def _refit(result: xr.DataTree, data: xr.Dataset, asked: xr.Dataset, spec: Specification) -> Fit:
+    seed = int(result.attrs["seed"])
     sampled, stats = sample(data, spec, seed)
-    return complete_posterior(data, spec, sampled, seed, store=False)[0], stats
+    posterior = complete_posterior(data, spec, sampled, seed, store=False)[0]
+    return _summed_up(posterior, stats, asked, seed)._replace(root=root_of_fit(result, data, posterior))
 
 
 def _summed_up(posterior: xr.Dataset, stats: xr.Dataset, asked: xr.Dataset, seed: int) -> Fit:
@@ -199,6 +209,7 @@ def _dataset(settings: list[Setting], fits: list[Fit], asked: xr.Dataset, spec: 
     own = np.array([setting.data is None for setting in settings])
     effect = np.stack([fit.effect for fit, here in zip(fits, own, strict=True) if not here])
     order = ("refit", "target", "outcome", "chain", "draw")
+    roots = [fit.root for fit in fits if fit.root is not None]
     draws = xr.Variable(order, effect.reshape(*effect.shape[:-1], spec.sampling.chains, -1))
     return xr.Dataset(
         {
@@ -211,6 +222,7 @@ def _dataset(settings: list[Setting], fits: list[Fit], asked: xr.Dataset, spec: 
             "passed": ("setting", np.array([fit.passed for fit in fits], dtype=int)),
             "imputed": ("setting", [setting.imputed for setting in settings]),
             "as_analysed": ("setting", own.astype(int)),
+            **(stored(roots) if roots else {}),
         },
         {"setting": names, "refit": np.array(names)[~own].tolist(), "outcome": list(spec.data.outcomes)}
         | {key: ("setting", [getattr(setting, key) for setting in settings]) for key in ("assumption", "value")}
@@ -226,21 +238,29 @@ def _columns(spec: Specification) -> list[str]:
 def _table(result: xr.DataTree, spec: Specification) -> pd.DataFrame:
     """Return the table of result and stored refits, with the intervals and classes of the present specification."""
     refits = group(result, words.ASSUMPTIONS)
-    own = _of_result(result).effect
+    own, asked = _of_result(result).effect, _asked(result)
+    leading_own = leading_of_result(result, asked, own)
     rows: list[dict[str, object]] = []
     for place, setting in enumerate(refits["setting"].values):
         one = refits.drop_dims("refit").isel(setting=place)
         as_analysed = bool(one["as_analysed"])
         theta = own if as_analysed else node_major(refits["effect"].sel(refit=setting), "target", "outcome")
+        leading = leading_own if as_analysed else leading_of_refit(refits, str(setting), asked, theta, spec)
         common = {key: one[key].item() for key in ("assumption", "value", "imputed")}
         common |= {"as_analysed": as_analysed, "passed": bool(one["passed"]), "pareto_k": float(one["pareto_k"])}
         for tau in _TAUS:
             common |= {f"{tau}[{outcome}]": float(one[tau].sel(outcome=outcome)) for outcome in spec.data.outcomes}
-        rows += [common | row for target in range(len(theta)) for row in _rows(theta[target], refits, target, spec)]
+        rows += [
+            common | row
+            for target in range(len(theta))
+            for row in _rows(theta[target], refits, target, leading[target], spec)
+        ]
     return pd.DataFrame(rows, columns=_columns(spec))
 
 
-def _rows(theta: Array, refits: xr.Dataset, target: int, spec: Specification) -> Iterator[dict[str, object]]:
+def _rows(
+    theta: Array, refits: xr.Dataset, target: int, leading: Leading, spec: Specification
+) -> Iterator[dict[str, object]]:
     """Yield the rows of one target under one assumption, from its effects (K, draw)."""
     section = spec.summary
     for quantity, draws in _quantities(theta, refits):
@@ -251,7 +271,7 @@ def _rows(theta: Array, refits: xr.Dataset, target: int, spec: Specification) ->
             | {key: float(value) for key, value in numbers.items()}
             | {"quantity": quantity, "prob_positive": float((draws > 0).mean())}
             | {"interval_kind": section.interval_kind, "interval_prob": section.interval_prob}
-            | _leading_class(theta, refits, spec)
+            | leading._asdict()
         )
 
 
@@ -263,14 +283,3 @@ def _quantities(theta: Array, refits: xr.Dataset) -> Iterator[tuple[str, Array]]
         return
     for place, outcome in enumerate(refits["outcome"].values.astype(str)):
         yield f"effect[{outcome}]", theta[place]
-
-
-def _leading_class(theta: Array, refits: xr.Dataset, spec: Specification) -> dict[str, object]:
-    pools = pools_of(refits)
-    if pools is None:
-        return {"scenario": "", "label": "", "probability": np.nan}
-    codes, labels, place = coarsening(spec.scenarios)
-    found = place[classify_effects(theta[pools[0]], theta[pools[1]], spec.scenarios)]
-    probability = frequencies(found[None], len(codes))[0]
-    best = int(np.argmax(probability))
-    return {"scenario": codes[best], "label": labels[best], "probability": float(probability[best])}

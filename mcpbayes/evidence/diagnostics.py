@@ -16,10 +16,11 @@ from mcpbayes.estimands.pooled import convergence, worlds_of
 from mcpbayes.estimands.quantities import NEED_REFERENCE, Block, quantities
 from mcpbayes.estimands.reading import describe
 from mcpbayes.estimands.targets import target_name
-from mcpbayes.estimands.tree import group, with_groups
+from mcpbayes.estimands.tree import group, specification, with_groups
 from mcpbayes.evidence.findings import CHECKS, Worst, count_problems, row_problems, sampler_problems, worst_row
 from mcpbayes.kernels import use_numba
 from mcpbayes.monte_carlo.limits import ESS_LIMIT, PARETO_K_LIMIT, R_HAT_LIMIT
+from mcpbayes.specification.scheme import tolerance_problems
 from mcpbayes.workers import in_threads
 
 __all__ = [
@@ -176,6 +177,7 @@ def _verdict(result: xr.DataTree, table: pd.DataFrame) -> Diagnostics:
     counts = {level: int(failing[table["level"] == level].sum()) for level in (words.STUDY, words.COMPARISON)}
     chains, within = posterior.sizes["chain"] // worlds_of(posterior), "rho_within" in posterior
     problems = (
+        *tolerance_problems(specification(result).scenarios),
         *sampler_problems(divergences, pareto_k, efficiency, chains, estimates_within=within),
         *row_problems(judged),
         *count_problems(counts),

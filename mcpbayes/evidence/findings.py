@@ -13,6 +13,7 @@ from mcpbayes.monte_carlo.limits import EFFICIENCY_LIMIT, ESS_LIMIT, PARETO_K_LI
 
 #: Checks of the gate; a judgement replaces the problems of an earlier one.
 CHECKS: Final = (
+    "unusual-tolerance",
     "divergences",
     "pareto-k",
     "proposal-efficiency",

@@ -21,6 +21,8 @@ _STOCKS: Final = (1e-5, 1000.0)
 
 #: Units and powers with * or / between them; anything else never reaches pint.
 _PRODUCT: Final = r"[A-Za-z%]+(\*\*[-+]?[0-9])?([*/][A-Za-z%]+(\*\*[-+]?[0-9])?)*"
+#: Stands for 100 g once spelt for pint; nobody writes it, but for kg.
+_HECTOGRAM: Final = r"(?<![A-Za-z])hg(?![a-z])"
 _FRACTIONS: Final = ("percent", "permille", "ppm")
 #: What the mass is of, as it stands after the first unit.
 _POOLS: Final = "(?:necromass|microbial|residue|MNC|MRC|FNC|BNC)? ?(?:C|OC|SOC|TOC)|necromass|MNC|MRC|FNC|BNC"
@@ -133,7 +135,7 @@ def _quantity(unit: str, key: str) -> "pint.Quantity[float]":
     """Return one of a unit."""
     text = _spelt_for_pint(unit)
     unknown = SpecificationError(f"the unit {unit!r} is unknown; use {ACCEPTED}, or {ACCEPTED_STOCKS}", key)
-    if not re.fullmatch(_PRODUCT, text):
+    if not re.fullmatch(_PRODUCT, text) or re.search(_HECTOGRAM, unit):
         raise unknown
     registry = _registry()
     try:

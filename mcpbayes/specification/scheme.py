@@ -1,16 +1,19 @@
 """The section ``[scenarios]``: tolerances, labels and coarser classes."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from mcpbayes import vocabulary as words
-from mcpbayes.errors import SpecificationError
+from mcpbayes.errors import Problem, SpecificationError
 from mcpbayes.specification.fields import joined, number, read, refusal, table, text, unknown
 from mcpbayes.specification.structure import Scheme
 
 #: What has a tolerance: the two pools and their ratio.
 TOLERANCES = (words.NECROMASS, words.SOC, "ratio")
+
+#: Tolerances in per cent within which, besides zero, no mistake is suspected: below them a fraction, 0.03 for 3 %.
+_USUAL: Final = (0.1, 50.0)
 
 
 def check_scheme(entries: object) -> Scheme:
@@ -33,7 +36,28 @@ def check_scheme(entries: object) -> Scheme:
     return Scheme(**(found | {"labels": _labels(found.get("labels", {}), merge), "merge": merge}))
 
 
+def tolerance_problems(scheme: Scheme) -> Iterator[Problem]:
+    """Yield a warning for every tolerance in per cent that looks like a fraction, or leaves next to no change."""
+    low, high = _USUAL
+    for name, percent in scheme.tolerance_percent.items():
+        if percent == 0 or low <= percent <= high:
+            continue
+        setting = f"scenarios.tolerance_percent.{name}"
+        meant = f" If the fraction {percent:g} is meant: --set {setting}={100 * percent:g}" if percent < low else ""
+        yield Problem(
+            "unusual-tolerance",
+            f"{setting} is in per cent: changes within {percent:g} % count as none",
+            "warning",
+            value=f"{percent:g}",
+            expected=f"0, or {low:g} to {high:g}",
+            remedy=meant.strip() or f"A tolerance is a change too small to matter, such as --set {setting}=5",
+        )
+
+
 def _tolerance(value: object, key: str) -> dict[str, Any]:
+    if isinstance(value, (int, float)):
+        each = ", ".join(f"{key}.{name}={value:g}" for name in TOLERANCES)
+        raise refusal(f"a table with one number for each of {', '.join(TOLERANCES)}; set each, as {each}", value, key)
     found = read(value, key, dict.fromkeys(TOLERANCES, number("[0, inf)")), TOLERANCES)
     return {name: found[name] for name in TOLERANCES}
 

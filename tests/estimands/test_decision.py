@@ -72,6 +72,24 @@ def test_nothing_is_said_where_nothing_is_probable() -> None:
     assert "nothing can be claimed, since no single scenario reaches 0.8" in sentence(found)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "both"), [(0.26, 0.22, True), (0.26, 0.20, False), (0.49, 0.46, True), (0.51, 0.47, False)]
+)
+def test_a_near_tie_of_improbable_classes_is_named_with_both(first: float, second: float, both: bool) -> None:
+    tree = planted(0.05, 0.05, spread=0.1)
+    made = tree["scenario"].to_dataset().isel(target=slice(None)).copy(deep=True)
+    values = np.full(made["probability"].shape, (1 - first - second) / 11)
+    values[:, 3], values[:, 7] = second, first
+    made["probability"] = made["probability"].copy(data=values)
+    (found,) = decide(rebuilt(tree, scenario=made))
+    assert found.best.code == words.SCENARIOS[7]
+    assert (found.rival is not None) == both
+    text = f", probability {first:.2f}" + (
+        f", and {found.rival.label} ({words.SCENARIOS[3]}), {second:.2f}" if found.rival else ""
+    )
+    assert f"({found.best.code}){text})" in sentence(found)
+
+
 def test_nothing_is_said_of_a_fit_that_failed() -> None:
     tree = planted(0.4, 0.1)
     tree.attrs["status"] = "failed"
@@ -231,6 +249,10 @@ def test_the_sentence_never_contradicts_the_numbers(
     assert named is not None
     assert named[1] == words.SCENARIOS[int(probability.argmax())] == found.best.code
     assert (found.reason == "") == (found.best.probability >= decide_at)
+    second = float(np.sort(probability)[-2])
+    near = found.best.probability < 0.5 and found.best.probability - second <= 0.05
+    assert (found.rival is not None) == near == (len(re.findall(r"\((N.C.r.)\)", text)) == 2)
+    assert found.rival is None or found.rival.probability == second
     assert found.abstained == ("nothing can be claimed" in text) == (found.chosen is None)
     if not found.abstained:
         assert found.probability >= decide_at

@@ -78,6 +78,41 @@ def test_other_values_give_the_numbers_of_a_refit(result, table, model):
         assert (row.mean, row.lower) == pytest.approx((expected["mean"], expected["lower"]), rel=1e-9)
 
 
+def test_classes_of_a_refit_are_found_as_those_of_the_headline(result, table, model):
+    doubled = with_dispersion(result["data"].to_dataset(), 2.0, bias_correction=True)
+    made = estimate(fit_once(doubled, model, seed=2))
+    assert made["scenario"].attrs["method"] == "exact"
+    classes = scenario_table(made).set_index(["level", "name", "scenario"]).sort_index()
+    for row in table[table["value"] == "x 2"].itertuples(index=False):
+        expected = classes.loc[(row.level, row.name, row.scenario)]
+        assert row.probability == pytest.approx(expected["probability"], abs=0.005)
+        assert row.scenario in row.ties.split("|")
+
+
+def test_refits_of_an_older_version_are_counted(result, table):
+    kept = result["assumptions"].to_dataset()
+    older = with_groups(result, {"assumptions": kept.drop_vars([name for name in kept if name.startswith("root_")])})
+    found = assumptions(older)
+    own = table["as_analysed"]
+    assert found[own].equals(table[own])
+    assert found.loc[~own, "probability"].to_numpy() == pytest.approx(table.loc[~own, "probability"], abs=0.06)
+
+
+def test_the_headline_and_the_row_as_analysed_name_the_same_class(result, table):
+    for level in ("mean", "new"):
+        for decision in mb.decide(result, level):
+            rows = table[table["as_analysed"] & (table["level"] == level) & (table["name"] == decision.name)]
+            assert set(rows["scenario"]) == {decision.best.code}
+            assert set(rows["probability"]) == {decision.best.probability}
+
+
+def test_in_percentage_points_only_the_result_itself_has_classes(result):
+    found = assumptions(reapply(result, ["scenarios.tolerance_points.delta_mcp=1"]))
+    own = found["as_analysed"]
+    assert found.loc[own, "probability"].notna().all() and (found.loc[own, "scenario"] != "").all()
+    assert found.loc[~own, "probability"].isna().all() and set(found.loc[~own, "scenario"]) == {""}
+
+
 def test_larger_assumed_errors_leave_less_heterogeneity(table):
     taus = table[table["assumption"] == CVS].groupby("value")["tau_comparison[necromass]"].first()
     assert taus["x 1/2"] > taus["x 1"] > taus["x 2"]

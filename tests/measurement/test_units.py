@@ -107,3 +107,9 @@ def test_the_registry_is_made_when_first_needed_and_without_warnings():
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "1"]
+
+
+@pytest.mark.parametrize("unit", ["g/hg", "mg hg-1", "hg/kg", "g C hg⁻¹"])
+def test_a_hectogram_is_taken_for_a_slip(unit):
+    with pytest.raises(SpecificationError, match=f"the unit '{unit}' is unknown"):
+        canonical_unit(unit)

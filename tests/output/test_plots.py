@@ -13,7 +13,7 @@ from mcpbayes.errors import StageError
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.decision import decide
 from mcpbayes.estimands.scenarios import classify
-from mcpbayes.output.plots import gallery
+from mcpbayes.output.plots import densities, gallery
 from mcpbayes.output.plots.shrinkage import raw_log_ratios
 
 FIGURES = ("scenario_plane", "scenario_wheel", "forest", "scenario_bars", "tolerance_sweep", "densities")
@@ -464,6 +464,20 @@ def test_densities_have_two_lines_per_kind_with_their_probabilities(count):
     name = "average" if count == 1 else f"kind={SIX[0]}"
     rise = float(result["scenario"]["change_probability"].sel(target=f"mean: {name}", change="increase"))
     assert numbers[1] == (f"{100 * rise:.0f}" if rise < 0.995 else ">99")
+
+
+@pytest.mark.parametrize("tolerance", ["tolerance_percent.ratio=20", "tolerance_points.delta_mcp=3"])
+@pytest.mark.parametrize("absolute", [True, False])
+def test_coloured_areas_of_a_density_are_the_shares_of_draws(tolerance, absolute):
+    result = classified(SIX[:1], settings=(f"scenarios.{tolerance}",))
+    eye = densities._eye(result, "new", "average", absolute)
+    lower, upper = densities._borders(eye.values, eye.way)
+    assert lower <= upper
+    assert np.mean(eye.values <= lower) == np.mean(eye.way < 0)
+    assert np.mean(eye.values >= upper) == np.mean(eye.way > 0)
+    name = "new: average"
+    falls = float(result["scenario"]["change_probability"].sel(target=name, change="decrease"))
+    assert np.mean(eye.way < 0) == pytest.approx(falls, abs=0.05)
 
 
 def test_densities_count_the_draws_where_nothing_is_classified_yet():

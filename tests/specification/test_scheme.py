@@ -2,6 +2,7 @@ import pytest
 
 from mcpbayes.errors import SpecificationError
 from mcpbayes.specification.loading import from_toml, load_model, to_toml, with_settings
+from mcpbayes.specification.scheme import tolerance_problems
 
 
 @pytest.mark.parametrize(
@@ -11,7 +12,7 @@ from mcpbayes.specification.loading import from_toml, load_model, to_toml, with_
         ({"tolerance_percent.toc": 1}, "scenarios.tolerance_percent.toc: unknown key; did you mean 'soc'"),
         ({"tolerance_points.delta_mcp": -1}, "scenarios.tolerance_points.delta_mcp: expected a number in"),
         ({"tolerance_points.soc": 1}, "scenarios.tolerance_points.soc: unknown key"),
-        ({"tolerance_percent": 5}, "scenarios.tolerance_percent: expected a table"),
+        ({"tolerance_percent": 5}, "scenarios.tolerance_percent: expected a table .*scenarios.tolerance_percent.soc=5"),
         ({"decide_at": 0.5}, r"scenarios.decide_at: expected a number in \(0.5, 1\], found 0.5"),
         ({"labels": {"N+C+": "x"}}, "scenarios.labels: unknown scenario 'N[+]C[+]'; did you mean 'N[+]C"),
         ({"labels": {"N+C+r+": ""}}, "scenarios.labels.N[+]C[+]r[+]: expected text"),
@@ -51,3 +52,18 @@ def test_labels_and_coarser_classes():
     ).scenarios
     assert scheme.merge == {code: tuple(members) for code, members in merge.items()}
     assert scheme.labels == {"increase": "pump up", "N-C-r0": "decline"}
+
+
+@pytest.mark.parametrize("usual", [0, 0.1, 3, 50])
+def test_usual_tolerances_are_taken_without_a_word(usual):
+    assert list(tolerance_problems(load_model(settings={"scenarios.tolerance_percent.soc": usual}).scenarios)) == []
+
+
+@pytest.mark.parametrize(
+    ("odd", "remedy"),
+    [(300, "such as --set scenarios.tolerance_percent.soc=5"), (0.03, "--set scenarios.tolerance_percent.soc=3")],
+)
+def test_a_tolerance_that_is_a_fraction_or_leaves_no_change_is_told(odd, remedy):
+    (problem,) = tolerance_problems(load_model(settings={"scenarios.tolerance_percent.soc": odd}).scenarios)
+    assert (problem.check, problem.severity, problem.value) == ("unusual-tolerance", "warning", f"{odd:g}")
+    assert problem.remedy is not None and problem.remedy.endswith(remedy)

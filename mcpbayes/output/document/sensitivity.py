@@ -1,6 +1,7 @@
 """How far the conclusions move with what the table did not say: the rows and sentences of that section."""
 
 import json
+from itertools import combinations
 from typing import Final
 
 import pandas as pd
@@ -9,6 +10,7 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.tree import specification
 from mcpbayes.evidence import assumptions as evidence
+from mcpbayes.evidence.leading import Leading, class_changes
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.conversion import factor_sentences, factor_words
 from mcpbayes.output.document.estimates import shown_name, unobserved_words
@@ -202,12 +204,17 @@ def _move_sentence(part: pd.DataFrame, key: str) -> str:
 
 
 def _class_sentence(part: pd.DataFrame, what: str) -> str:
-    """Say whether the most probable scenario depends on the assumption; `what`: whose."""
+    """Say whether the most probable scenario depends on the assumption, beyond Monte-Carlo error; `what`: whose."""
     if part.empty or not part["scenario"].astype(bool).all():
         return ""
-    differing = [str(name) for name, rows in part.groupby("called", sort=False) if rows["scenario"].nunique() > 1]
+    found = {
+        str(name): [Leading(*row) for row in rows[list(Leading._fields)].itertuples(index=False)]
+        for name, rows in part.groupby("called", sort=False)
+    }
+    differing = [name for name, rows in found.items() if any(class_changes(*pair) for pair in combinations(rows, 2))]
     if not differing:
-        return f"The most probable scenario of {what} stays the same."
+        same = all(len({one.scenario for one in rows}) == 1 for rows in found.values())
+        return f"The most probable scenario of {what} stays the same{'' if same else ', within Monte-Carlo error'}."
     whose = f" for {numbers.listing(differing)}" if part["called"].nunique() > 1 else ""
     return f"The most probable scenario of {what} depends on it{whose}."
 

@@ -29,6 +29,7 @@ class Eye(NamedTuple):
     level: str
     name: str
     values: np.ndarray  # draws on the axis' scale
+    way: np.ndarray  # of each draw: the ratio falls (-1), stays within the tolerance (0), rises (1)
     outer: targets.Interval
     inner: targets.Interval
     rises: float
@@ -76,7 +77,8 @@ def _eye(result: xr.DataTree, level: str, name: str, absolute: bool) -> Eye:
     if not absolute:
         values = targets.draws(result, level, name, "log_delta_mcp")
     outer, inner = (targets.interval(values, summary.interval_kind, p) for p in (summary.interval_prob, INNER))
-    return Eye(level, name, values, outer, inner, *targets.change_probabilities(result, level, name))
+    way = targets.way_of_ratio(result, level, name)
+    return Eye(level, name, values, way, outer, inner, *targets.change_probabilities(result, level, name))
 
 
 def limits(eyes: Sequence[Eye]) -> tuple[float, float]:
@@ -121,7 +123,7 @@ def _draw(result: xr.DataTree, eyes: Sequence[Eye], absolute: bool, panel_width:
         for x, cell in zip(columns, cells, strict=True):
             page.text(x, below + base, cell, size=_TEXT, weight=weight, ha="right", gid="number")
     figure.legend(
-        handles=_key(result, absolute), loc="lower left", ncols=5, columnspacing=1.8, borderaxespad=0,
+        handles=_key(result), loc="lower left", ncols=5, columnspacing=1.8, borderaxespad=0,
         bbox_to_anchor=(0.2 / width, (below - 0.80) / figure.get_figheight()),
     )  # fmt: skip
     page.text(0.2, 0.12, note, size=7.0, color=style.MUTED, va="bottom", gid="note")
@@ -143,17 +145,32 @@ def _axes(result: xr.DataTree, axes: Axes, eyes: Sequence[Eye], absolute: bool, 
     style.percent_axis(axes, "top", "change of the ratio, %", most=8)
 
 
+def _borders(values: np.ndarray, way: np.ndarray) -> tuple[float, float]:
+    """Return below which value as many draws lie as fall, and above which as many as rise.
+
+    On the axis of percentage points the tolerance of a relative change is no fixed number, since control ratios vary;
+    these borders are where it lies on average, and the areas beyond them are the shares of draws.
+    """
+    ordered = np.sort(values)
+    edges = np.concatenate([[-np.inf], (ordered[1:] + ordered[:-1]) / 2, [np.inf]])
+    return float(edges[int((way < 0).sum())]), float(edges[len(values) - int((way > 0).sum())])
+
+
 def _half_eye(axes: Axes, eye: Eye, base: float) -> None:
-    """Draw density, intervals and median of one line."""
-    finite = eye.values[np.isfinite(eye.values)]
-    if not finite.size:
+    """Draw density, intervals and median of one line; coloured areas are the probabilities beside it."""
+    finite = np.isfinite(eye.values)
+    if not finite.any():
         return
-    grid = np.linspace(*axes.get_xlim(), 400)
-    height = kernel(finite[None, :])(grid[None, :])
+    lower, upper = _borders(eye.values[finite], eye.way[finite])
+    low, high = axes.get_xlim()
+    grid = np.unique([*np.linspace(low, high, 400), *np.clip([lower, upper], low, high)])
+    height = kernel(eye.values[None, finite])(grid[None, :])
     top = base + _PEAK * height / height.max()
     alpha = 0.75 if eye.level == words.MEAN else 0.28
-    for side, colour in ((grid >= 0, style.RISE), (grid <= 0, style.FALL)):
-        axes.fill_between(grid, base, top, where=side.tolist(), color=colour, alpha=alpha, linewidth=0, zorder=2)
+    for here, colour in (
+        (grid >= upper, style.RISE), (grid <= lower, style.FALL), ((grid >= lower) & (grid <= upper), style.STAY),
+    ):  # fmt: skip
+        axes.fill_between(grid, base, top, where=here.tolist(), color=colour, alpha=alpha, linewidth=0, zorder=2)
     axes.plot(grid, top, color=style.INK, linewidth=0.7, zorder=3)
     y = base - 0.07
     axes.plot(
@@ -165,17 +182,17 @@ def _half_eye(axes: Axes, eye: Eye, base: float) -> None:
     axes.plot(eye.outer.median, y, "o", color="white", markeredgecolor=style.INK, markersize=4.2, zorder=5)
 
 
-def _key(result: xr.DataTree, absolute: bool) -> list[Patch | Line2D]:
+def _key(result: xr.DataTree) -> list[Patch | Line2D]:
     """Return the legend's entries."""
     outer = 100 * targets.specification(result).summary.interval_prob
-    entries: list[Patch | Line2D] = [
+    return [
         Patch(facecolor=style.RISE, alpha=0.75, label="ratio rises"),
+        Patch(facecolor=style.STAY, alpha=0.75, label="within the tolerance"),
         Patch(facecolor=style.FALL, alpha=0.75, label="ratio falls"),
         Line2D([], [], color=style.INK, linewidth=3.2, label=f"{100 * INNER:g} % interval"),
         Line2D([], [], color=style.INK, linewidth=1.0, marker="o", markerfacecolor="white", markersize=4.2,
                label=f"median and {outer:g} % interval"),
     ]  # fmt: skip
-    return entries if absolute else [*entries, Patch(facecolor=style.BAND, label="counts as no change")]
 
 
 def _note(result: xr.DataTree, absolute: bool) -> str:
@@ -185,5 +202,5 @@ def _note(result: xr.DataTree, absolute: bool) -> str:
     return (
         "Posterior densities, each scaled to the same height; dark: typical comparison (mean), light: comparison in a "
         f"new study (new). Intervals: {targets.interval_words(result)}. P(rise), P(fall): probability that the ratio "
-        f"necromass/SOC rises or falls by more than {ratio}.{scale}"
+        f"necromass/SOC rises or falls by more than {ratio}, the coloured areas; grey: changes within it.{scale}"
     )

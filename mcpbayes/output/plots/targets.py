@@ -11,7 +11,7 @@ from mcpbayes.errors import StageError
 from mcpbayes.estimands import reading
 from mcpbayes.estimands.absolute import points_of as points_of
 from mcpbayes.estimands.change import has_both_pools as has_both_pools
-from mcpbayes.estimands.classes import Tolerances, tolerances
+from mcpbayes.estimands.classes import Tolerances, signs, tolerances
 from mcpbayes.estimands.tree import group as group
 from mcpbayes.estimands.tree import specification as specification
 from mcpbayes.estimands.unobserved import unobserved_at
@@ -214,5 +214,13 @@ def change_probabilities(result: xr.DataTree, level: str, name: str) -> tuple[fl
     if words.SCENARIO in result.children:
         change = group(result, words.SCENARIO)["change_probability"].sel(target=f"{level}: {name}")
         return float(change.sel(change="increase")), float(change.sel(change="decrease"))
-    delta, ratio = draws(result, level, name, "log_delta_mcp"), tolerance(result).ratio
-    return float(np.mean(delta > ratio)), float(np.mean(delta < -ratio))
+    way = way_of_ratio(result, level, name)
+    return float(np.mean(way > 0)), float(np.mean(way < 0))
+
+
+def way_of_ratio(result: xr.DataTree, level: str, name: str) -> np.ndarray:
+    """Return of every draw whether the ratio falls (-1), stays within its tolerance (0) or rises (1)."""
+    points = points_of(specification(result).scenarios)
+    if points is None:
+        return signs(draws(result, level, name, "log_delta_mcp"), tolerance(result).ratio)
+    return signs(100 * draws(result, level, name, "delta_mcp"), points)
