@@ -15,10 +15,10 @@ from mcpbayes.inference.assumed import (
 )
 from mcpbayes.inference.dispersions import SHARE, has_draws, share_between, worlds_that_suffice
 from mcpbayes.inference.doubt import Doubt
-from mcpbayes.inference.doubts import central_data, doubts, places, world_data
+from mcpbayes.inference.doubts import central_data, doubts, places, world_data, worlds_wanted
 from mcpbayes.inference.one_fit import Report, fit_once
 from mcpbayes.inference.strata import strata
-from mcpbayes.inference.worlds import FEWEST, pool, refit
+from mcpbayes.inference.worlds import KEPT_WORLDS, LEAST, pool, refit, worlds_that_fit
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Specification
 
@@ -69,14 +69,16 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
     base, found = _with_prior_of_correlation(arms, model), doubts(arms, model)
     if _worlds(found) == 1:
         result = fit_once(central_data(base, found), model, seed=seed, report=report)
-        return _with_notes(result, [*_of_the_correlation(arms, model), *(_not_carried(doubt, arms) for doubt in found)])
+        said = (_not_carried(doubt, arms, model) for doubt in found)
+        return _with_notes(result, [*_of_the_correlation(arms, model), *said])
     result = _pooled(base, found, model, seed, report)
     more = _enough_worlds(base, result, model)
     if more > _worlds(found):
         base = base.assign_attrs(worlds=more)
         found = doubts(base, model)
         result = _pooled(base, found, model, seed, report)
-    return _with_notes(result, [*_of_the_correlation(arms, model), *_carried(found, arms, result)])
+    notes = [*_of_the_correlation(arms, model), *_fewer_worlds(found, base, model), *_carried(found, arms, result)]
+    return _with_notes(result, notes)
 
 
 def _pooled(
@@ -132,8 +134,8 @@ def _enough_worlds(arms: xr.Dataset, result: xr.DataTree, model: Specification) 
     """Return how many worlds keep the error of the pooled mean small, as far as there are draws of CVs and room."""
     if model.sampling.worlds is not None or not has_draws(arms):
         return 0
-    most = words.STORED_AT_MOST // (arms.sizes["comparison"] * model.sampling.chains * FEWEST)
-    return min(worlds_that_suffice(float(result.attrs["share_between_worlds"])), arms.sizes["cv_world"], most)
+    wanted = worlds_that_suffice(float(result.attrs["share_between_worlds"]))
+    return min(wanted, arms.sizes["cv_world"], worlds_that_fit(arms, model))
 
 
 def _with_prior_of_correlation(arms: xr.Dataset, model: Specification) -> xr.Dataset:
@@ -189,13 +191,29 @@ def _carried(found: list[Doubt], arms: xr.Dataset, result: xr.DataTree) -> list[
     return [*notes, Problem("few-worlds", message, "note", remedy="Take --set sampling.worlds=80.")]
 
 
-def _not_carried(doubt: Doubt, arms: xr.Dataset) -> Problem:
-    return Problem(
-        "one-world",
-        f"{doubt.says(arms)}; with one world it is taken at its middle, and intervals do not hold the doubt",
-        "warning",
-        remedy="Leave sampling.worlds out.",
-    )
+def _fewer_worlds(found: list[Doubt], arms: xr.Dataset, model: Specification) -> list[Problem]:
+    """Return the note that there are fewer worlds than there should be, and why."""
+    wanted, made = worlds_wanted(arms, model), _worlds(found)
+    if made == wanted:
+        return []
+    reason = f"the CVs have {arms.sizes.get('cv_world')} draws, one per fit"
+    if model.sampling.worlds is None:
+        reason = (
+            f"a result has room for {words.STORED_AT_MOST:,} effects, and the table has "
+            f"{arms.sizes['comparison']:,} comparisons"
+        )
+    return [Problem("fewer-worlds", f"{made} fits carry what is in doubt, not {wanted}: {reason}", "note")]
+
+
+def _not_carried(doubt: Doubt, arms: xr.Dataset, model: Specification) -> Problem:
+    reason, remedy = "with one world", "Leave sampling.worlds out."
+    if model.sampling.worlds is None:
+        comparisons = arms.sizes["comparison"]
+        reason = f"{KEPT_WORLDS} fits of {comparisons:,} comparisons, which would carry it, are more than a result has room for"
+        chains = words.STORED_AT_MOST // (comparisons * KEPT_WORLDS * LEAST)
+        remedy = f"Take --set sampling.chains={chains}." if chains > 1 else "Analyse parts of the table."
+    message = f"{doubt.says(arms)}; {reason}: it is taken at its middle, and intervals do not hold the doubt"
+    return Problem("one-world", message, "warning", remedy=remedy)
 
 
 def _with_notes(result: xr.DataTree, notes: list[Problem]) -> xr.DataTree:

@@ -26,6 +26,10 @@ from mcpbayes.streams import generator
 POOLED: Final = 2
 #: Fewest draws per chain of a world that stand for it.
 FEWEST: Final = 50
+#: Worlds that large tables keep at the cost of draws, and the fewest draws per chain that they are left with: 4 chains
+#: then make 640 pooled draws, above the effective number that the gate wants.
+KEPT_WORLDS: Final = 8
+LEAST: Final = 20
 
 
 def world_seed(seed: int, place: int) -> int:
@@ -89,21 +93,43 @@ def thinning(arms: xr.Dataset, model: Specification, worlds: int) -> int:
     Raises
     ------
     SpecificationError
-        Fewer than `FEWEST` draws per chain would be left of a world.
+        Fewer than `FEWEST` draws per chain would be left of a world, with ``sampling.worlds`` as asked for; fewer than
+        `LEAST` where their number is left to us.
     """
     section, comparisons = model.sampling, arms.sizes["comparison"]
     every = max(1, min(worlds // POOLED, section.draws // FEWEST))
-    most = words.STORED_AT_MOST // (comparisons * worlds * section.chains)
+    most = room(arms, model, worlds)
     if section.draws // every > most:
         every = -(-section.draws // max(most, 1))
-    if section.draws // every < min(FEWEST, section.draws):
+    needed = LEAST if section.worlds is None else FEWEST
+    if most < min(needed, section.draws):
         raise SpecificationError(
             f"{worlds} worlds of {comparisons} comparisons and {section.chains} chains leave room for {most} draws per "
-            f"chain in a result, which stores {words.STORED_AT_MOST} effects; {FEWEST} are needed: take a smaller "
+            f"chain in a result, which stores {words.STORED_AT_MOST} effects; {needed} are needed: take a smaller "
             "sampling.worlds",
             "sampling.worlds",
         )
     return every
+
+
+def room(arms: xr.Dataset, model: Specification, each: int) -> int:
+    """Return for how many worlds with `each` draws per chain a result has room; or how many draws for `each` worlds."""
+    return words.STORED_AT_MOST // (arms.sizes["comparison"] * model.sampling.chains * each)
+
+
+def worlds_that_fit(arms: xr.Dataset, model: Specification) -> int:
+    """Return how many worlds a result has room for where their number is left to us.
+
+    Notes
+    -----
+    As many as leave `FEWEST` draws per chain of each. Where those are fewer than `KEPT_WORLDS`, so many are kept with
+    down to `LEAST` draws each; a table that is too large even for these has one world.
+    """
+    draws = model.sampling.draws
+    full, tight = (room(arms, model, min(each, draws)) for each in (FEWEST, LEAST))
+    if full >= KEPT_WORLDS:
+        return full
+    return KEPT_WORLDS if tight >= KEPT_WORLDS else 1
 
 
 def pool(results: Sequence[xr.DataTree], central: xr.Dataset, values: Mapping[str, Sequence[float]]) -> xr.DataTree:
