@@ -209,7 +209,7 @@ def _not_carried(doubt: Doubt, arms: xr.Dataset, model: Specification) -> Proble
     reason, remedy = "with one world", "Leave sampling.worlds out."
     if model.sampling.worlds is None:
         comparisons = arms.sizes["comparison"]
-        reason = f"{KEPT_WORLDS} fits of {comparisons:,} comparisons, which would carry it, are more than a result has room for"
+        reason = f"a result has no room for {KEPT_WORLDS} fits of {comparisons:,} comparisons, which would carry it"
         chains = words.STORED_AT_MOST // (comparisons * KEPT_WORLDS * LEAST)
         remedy = f"Take --set sampling.chains={chains}." if chains > 1 else "Analyse parts of the table."
     message = f"{doubt.says(arms)}; {reason}: it is taken at its middle, and intervals do not hold the doubt"
