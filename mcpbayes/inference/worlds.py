@@ -17,6 +17,7 @@ from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
 from mcpbayes.inference.cascade import Proposals
 from mcpbayes.inference.collapsed import explored
+from mcpbayes.inference.dispersions import DISPERSION
 from mcpbayes.inference.one_fit import fit_once, observed_data, turned_to_nuts
 from mcpbayes.specification.loading import to_toml
 from mcpbayes.specification.structure import Specification
@@ -149,7 +150,8 @@ def pool(results: Sequence[xr.DataTree], central: xr.Dataset, values: Mapping[st
     DataTree
         ``posterior``, ``sample_stats`` and ``log_likelihood`` along ``chain``, numbered on, with coordinate
         ``world(chain)``; ``data`` is `central`. Root attrs ``worlds`` (how many) and ``worlds_values`` (JSON: name,
-        value per world); attrs of ``sample_stats`` are the worst world's.
+        value per world); attrs of ``sample_stats`` are the worst world's. Attr
+        ``worlds_drawn`` of ``posterior`` is 1 where worlds take random draws of CVs.
 
     Raises
     ------
@@ -163,6 +165,8 @@ def pool(results: Sequence[xr.DataTree], central: xr.Dataset, values: Mapping[st
             raise ValueError(f"group {name} is missing in some worlds: effects that are not stored cannot be pooled")
         groups[name] = _along_chains(parts)
     groups[words.SAMPLE_STATS].attrs = _worst([result[words.SAMPLE_STATS].to_dataset().attrs for result in results])
+    if DISPERSION in values:
+        groups[words.POSTERIOR].attrs[words.WORLDS_DRAWN] = 1
     order = (words.DATA, words.POSTERIOR, words.SAMPLE_STATS, words.LOG_LIKELIHOOD, words.OBSERVED_DATA)
     tree = xr.DataTree.from_dict({name: groups[name] for name in order})
     problems = [problem for result in results for problem in json.loads(result.attrs["problems"])]

@@ -7,6 +7,8 @@ import pytest
 import xarray as xr
 
 import mcpbayes as mb
+from mcpbayes.analysis import estimate
+from mcpbayes.estimands.pooled import mcse_mean
 from mcpbayes.inference import engine
 from mcpbayes.inference.dispersions import dispersion_doubt, share_between, worlds_that_suffice
 from mcpbayes.inference.doubts import number_of_worlds
@@ -54,6 +56,18 @@ def test_the_result_is_pooled_over_worlds_and_says_so(arms, pooled):
     said = [problem for problem in json.loads(pooled.attrs["problems"]) if problem["check"] == "worlds"]
     assert len(said) == 1 and "draws of a model of ln CV" in said[0]["message"]
     assert 0 <= pooled.attrs["share_between_worlds"] <= 1
+    assert pooled["posterior"].attrs["worlds_drawn"] == 1
+
+
+def test_errors_of_summaries_and_probabilities_hold_what_lies_between_drawn_worlds(pooled):
+    result = mb.classify(estimate(pooled))
+    beta = result["posterior"]["beta"].sel(coefficient="intercept", outcome="soc").transpose("chain", "draw").values
+    summary = mb.summarise(result).set_index("quantity")["mcse_mean"]
+    assert summary["beta[soc,intercept]"] == pytest.approx(mcse_mean(beta, 3, drawn=True))
+    strata = result.copy()
+    strata["posterior"].attrs = {}
+    table, other = mb.scenario_table(result), mb.scenario_table(mb.classify(strata))
+    assert (table["mcse"] >= other["mcse"]).all() and (table["mcse"] > 1.5 * other["mcse"]).any()
 
 
 def test_the_same_worlds_are_made_from_the_result(arms, pooled):
