@@ -62,17 +62,20 @@ def correlation_doubt(arms: xr.Dataset, model: Specification, worlds: int) -> Do
     prior = model.priors.get(WITHIN)
     if prior is None or prior.update or prior.distribution == "fixed" or not imputed_correlations(arms).any():
         return None
-    values = strata(prior, worlds)
+    values, (median,) = strata(prior, worlds), strata(prior, 1)
+
+    def made(data: xr.Dataset, rho: float) -> xr.Dataset:
+        return note_worlds(with_correlation(data, rho), values)
 
     def apply(data: xr.Dataset, place: int) -> xr.Dataset:
-        return note_worlds(with_correlation(data, values[place]), values)
+        return made(data, values[place])
 
     def says(data: xr.Dataset) -> str:
         count = int(imputed_correlations(data).sum())
         span = f"its prior is carried by ϱ from {min(values):.2f} to {max(values):.2f}"
         return f"the correlation of the pools over plots is assumed for {count} arms or rows; {span}"
 
-    return Doubt(WITHIN, tuple(values), apply, lambda data: apply(data, worlds // 2), says)
+    return Doubt(WITHIN, tuple(values), apply, lambda data: made(data, median), says)
 
 
 def places(found: Sequence[Doubt]) -> list[tuple[int, ...]]:
