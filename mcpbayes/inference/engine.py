@@ -13,12 +13,19 @@ from mcpbayes.inference.assumed import (
     with_correlation,
     with_unknown_correlation,
 )
-from mcpbayes.inference.dispersions import SHARE, has_draws, share_between, worlds_that_suffice
+from mcpbayes.inference.dispersions import (
+    DISPERSION,
+    SHARE,
+    has_draws,
+    share_between,
+    share_between_of_taus,
+    worlds_that_suffice,
+)
 from mcpbayes.inference.doubt import Doubt
 from mcpbayes.inference.doubts import central_data, doubts, places, world_data, worlds_wanted
 from mcpbayes.inference.one_fit import Report, fit_once
 from mcpbayes.inference.strata import strata
-from mcpbayes.inference.worlds import KEPT_WORLDS, LEAST, pool, refit, worlds_that_fit
+from mcpbayes.inference.worlds import FEWEST, KEPT_WORLDS, LEAST, pool, refit, room, worlds_that_fit
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Specification
 
@@ -77,7 +84,11 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
         base = base.assign_attrs(worlds=more)
         found = doubts(base, model)
         result = _pooled(base, found, model, seed, report)
-    notes = [*_of_the_correlation(arms, model), *_fewer_worlds(found, base, model), *_carried(found, arms, result)]
+    notes = [
+        *_of_the_correlation(arms, model),
+        *_fewer_worlds(found, base, model),
+        *_carried(found, arms, result, model),
+    ]
     return _with_notes(result, notes)
 
 
@@ -95,7 +106,12 @@ def _pooled(
             fitted[world] = doubt.finish(fitted[world], here, seed)
     values = {doubt.name: [doubt.values[place[i]] for place in order] for i, doubt in enumerate(found)}
     result = pool(fitted, central, values)
-    result.attrs |= {"seed": seed, "share_between_worlds": share_between(result[words.POSTERIOR].to_dataset())}
+    posterior = result[words.POSTERIOR].to_dataset()
+    result.attrs |= {
+        "seed": seed,
+        "share_between_worlds": share_between(posterior),
+        "share_between_worlds_of_taus": share_between_of_taus(posterior),
+    }
     return result
 
 
@@ -177,18 +193,24 @@ def _estimated(count: int) -> Problem:
     )
 
 
-def _carried(found: list[Doubt], arms: xr.Dataset, result: xr.DataTree) -> list[Problem]:
+def _carried(found: list[Doubt], arms: xr.Dataset, result: xr.DataTree, model: Specification) -> list[Problem]:
     """Return what the worlds carry, and how much of the variance of δ lies between them."""
     size = f"{len(found[0].values)} fits, pooled with equal weights, carry it"
     notes = [Problem("worlds", f"{doubt.says(arms)}; {size}", "note") for doubt in found]
     share = float(result.attrs["share_between_worlds"])
     if share <= SHARE * len(found[0].values):
         return notes
+    taus = 100 * float(result.attrs["share_between_worlds_of_taus"])
     message = (
-        f"{100 * share:.0f} % of the variance of the typical change lies between the {len(found[0].values)} fits: more "
-        "of them would move its mean a little"
+        f"{100 * share:.0f} % of the variance of the typical change and up to {taus:.0f} % of that of a heterogeneity "
+        f"lie between the {len(found[0].values)} fits: more of them would move its mean a little"
     )
-    return [*notes, Problem("few-worlds", message, "note", remedy="Take --set sampling.worlds=80.")]
+    most = min(arms.sizes.get("cv_world", 0), room(arms, model, min(FEWEST, model.sampling.draws)))
+    more = DISPERSION in [doubt.name for doubt in found] and most > len(found[0].values)
+    return [
+        *notes,
+        Problem("few-worlds", message, "note", remedy=f"Take --set sampling.worlds={most}." if more else None),
+    ]
 
 
 def _fewer_worlds(found: list[Doubt], arms: xr.Dataset, model: Specification) -> list[Problem]:
