@@ -39,7 +39,7 @@ def _pooled_error(errors: np.ndarray, means: np.ndarray, drawn: bool, axis: int 
     if not drawn:
         return within
     apart = means - means.take([0], axis=axis)  # equal means have no spread, not one of rounding
-    return np.maximum(within, apart.std(axis=axis, ddof=1) / np.sqrt(worlds))
+    return np.asarray(np.maximum(within, apart.std(axis=axis, ddof=1) / np.sqrt(worlds)))
 
 
 def _joined(draws: np.ndarray, worlds: int) -> np.ndarray:
