@@ -56,6 +56,9 @@ AVERAGE_OVER_KINDS: Final = "average over kinds"
 CONDITIONAL: Final = "conditional"
 GAUSSIAN: Final = "gaussian"
 
+#: Attribute of a group ``posterior`` pooled over worlds that are random draws, not strata: 1.
+WORLDS_DRAWN: Final = "worlds_drawn"
+
 # Where a standard deviation, a group size or a correlation came from.
 REPORTED: Final = "reported"
 DERIVED: Final = "derived"

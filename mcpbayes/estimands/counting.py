@@ -13,7 +13,7 @@ from mcpbayes.estimands.absolute import ends_of, points_of, require_ratios
 from mcpbayes.estimands.claims import union_probabilities
 from mcpbayes.estimands.classes import CLASS_TABLE, Tolerances, coarsening, tolerances
 from mcpbayes.estimands.orthants import Ends
-from mcpbayes.estimands.pooled import class_counts, class_frequencies, worlds_of
+from mcpbayes.estimands.pooled import class_counts, class_frequencies, drawn_worlds, worlds_of
 from mcpbayes.estimands.prior import SIZE, prior_effects
 from mcpbayes.estimands.reading import describe
 from mcpbayes.estimands.tree import group, specification
@@ -81,6 +81,7 @@ def count_targets(
     place: np.ndarray,
     worlds: int = 1,
     *,
+    drawn: bool = False,
     compiled: bool = False,
     points: float | None = None,
 ) -> Counts:
@@ -97,6 +98,8 @@ def count_targets(
         Of `classes.coarsening`.
     worlds : int
         Of how many worlds the chains are, see `pooled`.
+    drawn : bool
+        Whether these are random draws.
     compiled : bool
         Whether to use compiled kernels (`mcpbayes.kernels`): the same numbers to rounding.
     points : float, optional
@@ -117,10 +120,11 @@ def count_targets(
     def count(goes_to: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         table = goes_to[CLASS_TABLE.ravel()].astype(np.int8)
         if compiled and ends is None and has_kernel(size // chains):
-            return class_counts(found.effect, pools, chains, eps, table, worlds)
+            return class_counts(found.effect, pools, chains, eps, table, worlds, drawn=drawn)
         theta_n, theta_c = (found.effect[:, pool] for pool in pools)
         codes = class_codes(theta_n, theta_c, eps, table, ends).reshape(len(found.effect), chains, -1)
-        return *class_frequencies(codes, int(table.max()) + 1, worlds), _changes(theta_n - theta_c, eps, ends)
+        found_here = class_frequencies(codes, int(table.max()) + 1, worlds, drawn=drawn)
+        return *found_here, _changes(theta_n - theta_c, eps, ends)
 
     probability, mcse, change = count(place)
     each = np.arange(len(place))
@@ -155,6 +159,7 @@ def counting(result: xr.DataTree) -> Callable[[TargetDraws], Counts]:
         eps=tolerances(scheme),
         place=coarsening(scheme)[2],
         worlds=worlds_of(posterior),
+        drawn=drawn_worlds(posterior),
         compiled=use_numba(data.sizes["comparison"]),
         points=points_of(scheme),
     )

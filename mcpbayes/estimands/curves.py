@@ -168,7 +168,8 @@ def _counted(result: xr.DataTree, asked: xr.Dataset, judge: Judge, points: float
         rows = np.stack([ratio_at(result, level) for level in POPULATION])
         of = (asked["level"].values == POPULATION[1]).astype(np.intp)
         draws = draws._replace(ratio=Ratios(rows, of))
-    return [count_targets(draws, pools, judge.chains, judge.eps, judge.place, judge.worlds, points=points)]
+    how = (judge.chains, judge.eps, judge.place, judge.worlds)
+    return [count_targets(draws, pools, *how, drawn=judge.drawn, points=points)]
 
 
 def _rows(asked: xr.Dataset, counts: Iterable[Counts], scheme: Scheme) -> pd.DataFrame:

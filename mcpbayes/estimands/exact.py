@@ -26,7 +26,7 @@ from mcpbayes.estimands.conditional import (
 from mcpbayes.estimands.counting import Counts
 from mcpbayes.estimands.layout import Array
 from mcpbayes.estimands.orthants import change_probabilities, class_probabilities
-from mcpbayes.estimands.pooled import mcse_mean, worlds_of
+from mcpbayes.estimands.pooled import drawn_worlds, mcse_mean, worlds_of
 from mcpbayes.estimands.targets import POPULATION
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.specification.structure import Scheme
@@ -73,19 +73,21 @@ class Pieces(NamedTuple):
 
 
 class Judge(NamedTuple):
-    """How pieces are classified: tolerances, where each of the 13 classes goes, chains and worlds."""
+    """How pieces are classified: tolerances, where each of the 13 classes goes, chains and worlds, drawn or not."""
 
     eps: Tolerances
     place: np.ndarray
     chains: int
     worlds: int
+    drawn: bool
 
 
 def judge_of(result: xr.DataTree, scheme: Scheme | None = None) -> Judge:
     """Return how a result's targets are classified, by its own scheme or another one."""
     posterior = group(result, words.POSTERIOR)
     scheme = scheme or specification(result).scenarios
-    return Judge(tolerances(scheme), coarsening(scheme)[2], posterior.sizes["chain"], worlds_of(posterior))
+    chains, drawn = posterior.sizes["chain"], drawn_worlds(posterior)
+    return Judge(tolerances(scheme), coarsening(scheme)[2], chains, worlds_of(posterior), drawn)
 
 
 def exact_counts(result: xr.DataTree, asked: xr.Dataset) -> Iterator[Counts]:
@@ -208,7 +210,7 @@ def judged(piece: Pieces, judge: Judge) -> Counts:
     return Counts(
         piece.places,
         merged.mean(axis=-1).T,
-        mcse_mean(np.ascontiguousarray(by_chain), judge.worlds),
+        mcse_mean(np.ascontiguousarray(by_chain), judge.worlds, drawn=judge.drawn),
         means[1],
         union_probabilities(*means),
     )

@@ -3,6 +3,10 @@
 A world is one fit with one set of the numbers that the data do not inform. Worlds *should* differ, so chains are not
 compared across them. All functions take draws (..., world × chain, draw), the chains of one world next to
 each other, and are those of `monte_carlo` where there is one world.
+
+Worlds of a correlation or of factors stand for strata of their prior, and nothing between them is random. Worlds of CVs
+are random draws: how far their means lie apart is part of the error of a pooled mean. Where random draws go together
+with strata, all that lies between worlds counts as random, which is cautious.
 """
 
 import numpy as np
@@ -10,6 +14,7 @@ import xarray as xr
 
 from mcpbayes.estimands.classes import Tolerances
 from mcpbayes.monte_carlo import summaries as single
+from mcpbayes.vocabulary import WORLDS_DRAWN
 
 
 def worlds_of(posterior: xr.Dataset) -> int:
@@ -17,14 +22,24 @@ def worlds_of(posterior: xr.Dataset) -> int:
     return len(np.unique(posterior["world"].values)) if "world" in posterior.coords else 1
 
 
+def drawn_worlds(posterior: xr.Dataset) -> bool:
+    """Say whether the worlds of a group ``posterior`` are random draws, not strata."""
+    return bool(posterior.attrs.get(WORLDS_DRAWN, 0))
+
+
 def _by_world(draws: np.ndarray, worlds: int) -> np.ndarray:
     """Return (..., world × chain, draw) as (..., world, chain, draw)."""
     return draws.reshape(*draws.shape[:-2], worlds, -1, draws.shape[-1])
 
 
-def _pooled_error(errors: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Return the Monte-Carlo error of a mean over worlds, √(Σ mcse²)/M."""
-    return np.asarray(np.sqrt(np.square(errors).sum(axis=axis)) / errors.shape[axis])
+def _pooled_error(errors: np.ndarray, means: np.ndarray, drawn: bool, axis: int = -1) -> np.ndarray:
+    """Return the Monte-Carlo error of a mean over worlds: √(Σ mcse²)/M, of drawn worlds no less than sd(means)/√M."""
+    worlds = errors.shape[axis]
+    within = np.asarray(np.sqrt(np.square(errors).sum(axis=axis)) / worlds)
+    if not drawn:
+        return within
+    apart = means - means.take([0], axis=axis)  # equal means have no spread, not one of rounding
+    return np.asarray(np.maximum(within, apart.std(axis=axis, ddof=1) / np.sqrt(worlds)))
 
 
 def _joined(draws: np.ndarray, worlds: int) -> np.ndarray:
@@ -39,7 +54,13 @@ def _joined(draws: np.ndarray, worlds: int) -> np.ndarray:
 
 
 def summarise_draws(
-    draws: np.ndarray, interval_kind: str, interval_prob: float, worlds: int = 1, *, compiled: bool = False
+    draws: np.ndarray,
+    interval_kind: str,
+    interval_prob: float,
+    worlds: int = 1,
+    *,
+    drawn: bool = False,
+    compiled: bool = False,
 ) -> dict[str, np.ndarray]:
     """Return all numbers of a summary, as `monte_carlo.summarise_draws`.
 
@@ -49,6 +70,8 @@ def summarise_draws(
     interval_kind : {"eti", "hdi"}
     interval_prob : float
     worlds : int
+    drawn : bool
+        As `mcse_mean`.
     compiled : bool
         As `monte_carlo.summarise_draws`.
 
@@ -56,12 +79,12 @@ def summarise_draws(
     -------
     dict of ndarray, shape (...)
         Values are those of all draws together, every world with equal weight; ``r_hat``, ``ess_bulk`` and ``ess_tail``
-        as of `convergence`; ``mcse_mean`` = √(Σ mcse²)/M.
+        as of `convergence`; ``mcse_mean`` as of `mcse_mean`.
     """
     if worlds == 1:
         return single.summarise_draws(draws, interval_kind, interval_prob, compiled=compiled)
     found = single.summarise_draws(draws, interval_kind, interval_prob, compiled=compiled)
-    return found | convergence(draws, worlds, compiled=compiled) | {"mcse_mean": mcse_mean(draws, worlds)}
+    return found | convergence(draws, worlds, compiled=compiled) | {"mcse_mean": mcse_mean(draws, worlds, drawn=drawn)}
 
 
 def convergence(draws: np.ndarray, worlds: int = 1, *, compiled: bool = False) -> dict[str, np.ndarray]:
@@ -75,22 +98,41 @@ def convergence(draws: np.ndarray, worlds: int = 1, *, compiled: bool = False) -
     return single.convergence(draws if worlds == 1 else _joined(draws, worlds), compiled=compiled)
 
 
-def mcse_mean(draws: np.ndarray, worlds: int = 1) -> np.ndarray:
-    """Return the Monte-Carlo standard error of the mean of all draws, √(Σ mcse²)/M."""
-    return single.mcse_mean(draws) if worlds == 1 else _pooled_error(single.mcse_mean(_by_world(draws, worlds)))
+def mcse_mean(draws: np.ndarray, worlds: int = 1, *, drawn: bool = False) -> np.ndarray:
+    """Return the Monte-Carlo standard error of the mean of all draws.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (..., world × chain, draw)
+    worlds : int
+    drawn : bool
+        Whether worlds are random draws, see `drawn_worlds`.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        √(Σ mcse²)/M over M worlds; where these are drawn the standard deviation of their means over √M, which holds
+        the error within worlds, unless that alone is larger.
+    """
+    if worlds == 1:
+        return single.mcse_mean(draws)
+    apart = _by_world(draws, worlds)
+    return _pooled_error(single.mcse_mean(apart), apart.mean(axis=(-2, -1)), drawn)
 
 
-def ess_mean(draws: np.ndarray, worlds: int = 1) -> np.ndarray:
+def ess_mean(draws: np.ndarray, worlds: int = 1, *, drawn: bool = False) -> np.ndarray:
     """Return how many independent draws would give the mean its error: variance of all draws / `mcse_mean`²."""
     if worlds == 1:
         return single.ess_mean(draws)
-    error = mcse_mean(draws, worlds)
+    error = mcse_mean(draws, worlds, drawn=drawn)
     variance = draws.reshape(*draws.shape[:-2], -1).var(axis=-1, ddof=1)
     size: np.ndarray = np.divide(variance, error**2, out=np.full_like(variance, np.nan), where=error > 0)
     return size
 
 
-def class_frequencies(codes: np.ndarray, classes: int, worlds: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def class_frequencies(
+    codes: np.ndarray, classes: int, worlds: int = 1, *, drawn: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Return frequencies and their errors, (target, class), as `monte_carlo.class_frequencies`, of codes of all worlds.
 
     Parameters
@@ -98,13 +140,15 @@ def class_frequencies(codes: np.ndarray, classes: int, worlds: int = 1) -> tuple
     codes : ndarray of int, shape (target, world × chain, draw)
     classes : int
     worlds : int
+    drawn : bool
+        As `mcse_mean`.
     """
     if worlds == 1:
         return single.class_frequencies(codes, classes)
     apart = _by_world(codes, worlds)
     found = single.class_frequencies(apart.reshape(-1, *apart.shape[2:]), classes)
     probability, mcse = (values.reshape(len(codes), worlds, classes) for values in found)
-    return probability.mean(axis=1), _pooled_error(mcse, axis=1)
+    return probability.mean(axis=1), _pooled_error(mcse, probability, drawn, axis=1)
 
 
 def class_counts(
@@ -114,6 +158,8 @@ def class_counts(
     eps: Tolerances,
     table: np.ndarray,
     worlds: int = 1,
+    *,
+    drawn: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return frequencies and errors of the classes and what δ does, by a compiled kernel straight from the effects.
 
@@ -129,6 +175,8 @@ def class_counts(
     table : ndarray of int8, shape (27,)
         As in `compiled.count_classes`.
     worlds : int
+    drawn : bool
+        As `mcse_mean`.
 
     Returns
     -------
@@ -144,4 +192,4 @@ def class_counts(
     limits = (eps.necromass, eps.soc, eps.ratio)
     found = count_classes(np.ascontiguousarray(apart), pools, limits, chains // worlds, table)
     probability, mcse, change = (values.reshape(targets, worlds, -1) for values in found)
-    return probability.mean(axis=1), _pooled_error(mcse, axis=1), change.mean(axis=1)
+    return probability.mean(axis=1), _pooled_error(mcse, probability, drawn, axis=1), change.mean(axis=1)

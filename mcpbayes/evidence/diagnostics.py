@@ -17,7 +17,15 @@ from mcpbayes.estimands.quantities import NEED_REFERENCE, Block, quantities
 from mcpbayes.estimands.reading import describe
 from mcpbayes.estimands.targets import target_name
 from mcpbayes.estimands.tree import group, specification, with_groups
-from mcpbayes.evidence.findings import CHECKS, Worst, count_problems, row_problems, sampler_problems, worst_row
+from mcpbayes.evidence.findings import (
+    CHECKS,
+    Worst,
+    count_problems,
+    cv_problems,
+    row_problems,
+    sampler_problems,
+    worst_row,
+)
 from mcpbayes.kernels import use_numba
 from mcpbayes.monte_carlo.limits import ESS_LIMIT, PARETO_K_LIMIT, R_HAT_LIMIT
 from mcpbayes.specification.scheme import tolerance_problems
@@ -140,10 +148,10 @@ def diagnose(result: xr.DataTree, summary: pd.DataFrame | None = None) -> Diagno
     Returns
     -------
     Diagnostics
-        Fails with divergences > 0, R-hat ≥ 1.01, bulk or tail ESS < 400, k̂ ≥ 0.7, ESS/N of the proposals ≤ 0.3 or
-        draws that are not finite, on the levels parameter, mean and new. Constant draws, as of a fixed prior, have no
-        R-hat and do not fail. A result that is pooled over worlds is judged as a whole, and by the worst of its fits:
-        k̂, ESS/N, and R-hat and ESS of the worst parameter.
+        Fails with divergences > 0, R-hat ≥ 1.01, bulk or tail ESS < 400, k̂ ≥ 0.7, ESS/N of the proposals ≤ 0.3, a
+        model of the CVs beyond its limits, or draws that are not finite, on the levels parameter, mean and new.
+        Constant draws, as of a fixed prior, have no R-hat and do not fail. A result that is pooled over worlds is
+        judged as a whole, and by the worst of its fits: k̂, ESS/N, and R-hat and ESS of the worst parameter.
 
     Raises
     ------
@@ -179,6 +187,7 @@ def _verdict(result: xr.DataTree, table: pd.DataFrame) -> Diagnostics:
     problems = (
         *tolerance_problems(specification(result).scenarios),
         *sampler_problems(divergences, pareto_k, efficiency, chains, estimates_within=within),
+        *cv_problems(group(result, words.DATA)),
         *row_problems(judged),
         *count_problems(counts),
     )

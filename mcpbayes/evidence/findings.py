@@ -1,14 +1,17 @@
 """What the gate of a run can object to: limits, the worst rows and the problems worded from them."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import Problem
+from mcpbayes.measurement.cv_model import LARGEST_K, SMALLEST_ESS
 from mcpbayes.monte_carlo.limits import EFFICIENCY_LIMIT, ESS_LIMIT, PARETO_K_LIMIT, R_HAT_LIMIT
 
 #: Checks of the gate; a judgement replaces the problems of an earlier one.
@@ -23,6 +26,7 @@ CHECKS: Final = (
     "ess-bulk",
     "ess-tail",
     "failing-rows",
+    "cv-model",
 )
 
 _LONGER: Final = "Draw more, for example --set sampling.draws=4000"
@@ -85,6 +89,20 @@ def sampler_problems(
         )
     if chains < 2:
         yield Problem("one-chain", "R-hat needs two chains or more and was not judged", "warning", value=str(chains))
+
+
+def cv_problems(data: xr.Dataset) -> Iterator[Problem]:
+    """Yield the error that the model of the CVs, fitted before the table was, did not cover their posterior."""
+    found = json.loads(data.attrs.get("cv_model", "{}"))
+    if not found.get("passed", True):
+        k = "undefined" if found["pareto_k"] is None else f"{found['pareto_k']:.2f}"
+        yield Problem(
+            "cv-model",
+            "The CVs of the arms are not to be relied on: proposals did not cover their posterior",
+            value=f"Pareto k̂ {k}, ESS {found['ess']:.0f}",
+            expected=f"k̂ below {LARGEST_K:g} and ESS of {SMALLEST_ESS:g}",
+            remedy="Look for SDs that are mistyped, or take --set data.dispersion.sd_model=pooled.",
+        )
 
 
 def row_problems(judged: pd.DataFrame) -> Iterator[Problem]:

@@ -22,21 +22,29 @@ Array = np.ndarray
 
 
 def share_of_worlds(draws: Array, values: Array | None = None) -> float:
-    """Return the variance of the means of worlds, without what Monte-Carlo error adds to it, not below 0.
+    """Return the variance of the means of worlds, without what chance adds to it, not below 0.
 
     Parameters
     ----------
     draws : ndarray, shape (world, chain, draw)
     values : ndarray, shape (world,), optional
         Where worlds differ in something else, too: what one doubt is in each; only what is linear in it counts.
+
+    Notes
+    -----
+    Chance is Monte-Carlo error; with `values` also what else differs between worlds: a slope that is fitted to M means
+    takes 1/M of the residual variance, estimated with M − 2 degrees of freedom.
     """
-    means, noise = draws.mean(axis=(1, 2)), float((mcse_mean(draws) ** 2).mean())
+    means, worlds = draws.mean(axis=(1, 2)), len(draws)
+    noise = float((mcse_mean(draws) ** 2).mean())
     if values is None:
-        return max(float(means.var()) - noise * (1 - 1 / len(means)), 0.0)
+        return max(float(means.var()) - noise * (1 - 1 / worlds), 0.0)
     centred = values - values.mean()
     spread = float((centred**2).mean())
     slope = float((centred * means).mean()) / spread
-    return max(slope**2 * spread - noise / len(means), 0.0)
+    rest = means - means.mean() - slope * centred
+    chance = float((rest**2).mean()) / (worlds - 2) if worlds > 2 else noise / worlds
+    return max(slope**2 * spread - chance, 0.0)
 
 
 def share_of_scale(draws: Array, scale: Array) -> float:

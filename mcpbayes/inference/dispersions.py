@@ -1,5 +1,6 @@
 """Doubt about how much plots vary: worlds that each take one posterior draw of the CVs of all arms."""
 
+from collections.abc import Hashable
 from typing import Final
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from mcpbayes.inference.assumed import with_unknown_correlation
 from mcpbayes.inference.doubt import Doubt
+from mcpbayes.monte_carlo.summaries import mcse_mean
 from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.cvs import with_cv
 from mcpbayes.vocabulary import PER_RHO
@@ -78,19 +80,45 @@ def share_between(posterior: xr.Dataset) -> float:
 
     Notes
     -----
-    The variance of the means of the worlds, less what Monte-Carlo error puts between them, over that of all draws. With
-    one outcome, or more than two, δ is the effect itself, the worst outcome counting.
+    With one outcome, or more than two, δ is the effect itself, the worst outcome counting.
     """
     mean = posterior["beta"].sel(coefficient="intercept", drop=True)
     if "kind_effect" in posterior:
         mean = mean + posterior["kind_effect"]
     rows = mean.transpose(..., "outcome", "chain", "draw").values
     rows = rows[..., 0, :, :] - rows[..., 1, :, :] if mean.sizes["outcome"] == 2 else rows
+    return _largest_share(rows, posterior)
+
+
+def share_between_of_taus(posterior: xr.Dataset) -> float:
+    """Return the largest share of the variance of a heterogeneity, a τ, that lies between worlds; 0 without any.
+
+    Parameters
+    ----------
+    posterior : xarray.Dataset
+        As `share_between`.
+    """
+    taus = [posterior[name].transpose(..., "chain", "draw").values for name in posterior.data_vars if _is_tau(name)]
+    return max((_largest_share(rows, posterior) for rows in taus), default=0.0)
+
+
+def _is_tau(name: Hashable) -> bool:
+    return str(name).startswith("tau_")
+
+
+def _largest_share(rows: Array, posterior: xr.Dataset) -> float:
+    """Return the largest share between worlds of the variances of draws (..., world × chain, draw).
+
+    The variance of the means of the worlds, less what their Monte-Carlo errors put between them, over that of all
+    draws. What is constant, as with a fixed prior, has no share.
+    """
     worlds = len(np.unique(posterior["world"].values))
-    draws = rows.reshape(-1, worlds, rows.shape[-2] // worlds * rows.shape[-1])
-    between = draws.mean(axis=-1).var(axis=-1, ddof=1)
-    noise = draws.var(axis=-1, ddof=1).mean(axis=-1) / draws.shape[-1]
-    return float(np.clip((between - noise) / draws.var(axis=(1, 2)), 0.0, 1.0).max())
+    draws = rows.reshape(-1, worlds, rows.shape[-2] // worlds, rows.shape[-1])
+    between = draws.mean(axis=(-2, -1)).var(axis=-1, ddof=1)
+    noise = np.nan_to_num(np.square(mcse_mean(draws))).mean(axis=-1)  # too few draws to tell: no error
+    total = draws.var(axis=(1, 2, 3))
+    share = np.divide(between - noise, total, out=np.zeros_like(total), where=total > 0)
+    return float(np.clip(share, 0.0, 1.0).max())
 
 
 def _says(values: tuple[float, ...]) -> str:

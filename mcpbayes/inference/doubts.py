@@ -11,6 +11,7 @@ from mcpbayes.inference.dispersions import DISPERSION, dispersion_doubt, has_dra
 from mcpbayes.inference.dispersions import WORLDS as WORLDS_OF_CVS
 from mcpbayes.inference.doubt import Doubt
 from mcpbayes.inference.strata import strata
+from mcpbayes.inference.worlds import worlds_that_fit
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
@@ -50,11 +51,17 @@ def doubts(arms: xr.Dataset, model: Specification) -> list[Doubt]:
     return [doubt for doubt in found if doubt is not None]
 
 
-def number_of_worlds(arms: xr.Dataset, model: Specification) -> int:
-    """Return how many worlds carry all doubts: as many as asked for, or as `engine.fit` found to suffice."""
+def worlds_wanted(arms: xr.Dataset, model: Specification) -> int:
+    """Return how many worlds should carry all doubts: as many as asked for, or as `engine.fit` found to suffice."""
     automatic = WORLDS_OF_CVS if has_draws(arms) else WORLDS
-    wanted = model.sampling.worlds or int(arms.attrs.get("worlds", automatic))
-    return min(wanted, arms.sizes.get("cv_world", wanted))
+    return model.sampling.worlds or int(arms.attrs.get("worlds", automatic))
+
+
+def number_of_worlds(arms: xr.Dataset, model: Specification) -> int:
+    """Return how many worlds carry all doubts: those wanted, as far as there are draws of CVs and, unasked, room."""
+    wanted = worlds_wanted(arms, model)
+    most = worlds_that_fit(arms, model) if model.sampling.worlds is None else wanted
+    return min(wanted, most, arms.sizes.get("cv_world", wanted))
 
 
 def correlation_doubt(arms: xr.Dataset, model: Specification, worlds: int) -> Doubt | None:
@@ -62,17 +69,20 @@ def correlation_doubt(arms: xr.Dataset, model: Specification, worlds: int) -> Do
     prior = model.priors.get(WITHIN)
     if prior is None or prior.update or prior.distribution == "fixed" or not imputed_correlations(arms).any():
         return None
-    values = strata(prior, worlds)
+    values, (median,) = strata(prior, worlds), strata(prior, 1)
+
+    def made(data: xr.Dataset, rho: float) -> xr.Dataset:
+        return note_worlds(with_correlation(data, rho), values)
 
     def apply(data: xr.Dataset, place: int) -> xr.Dataset:
-        return note_worlds(with_correlation(data, values[place]), values)
+        return made(data, values[place])
 
     def says(data: xr.Dataset) -> str:
         count = int(imputed_correlations(data).sum())
         span = f"its prior is carried by ϱ from {min(values):.2f} to {max(values):.2f}"
         return f"the correlation of the pools over plots is assumed for {count} arms or rows; {span}"
 
-    return Doubt(WITHIN, tuple(values), apply, lambda data: apply(data, worlds // 2), says)
+    return Doubt(WITHIN, tuple(values), apply, lambda data: made(data, median), says)
 
 
 def places(found: Sequence[Doubt]) -> list[tuple[int, ...]]:

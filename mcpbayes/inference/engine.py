@@ -13,12 +13,19 @@ from mcpbayes.inference.assumed import (
     with_correlation,
     with_unknown_correlation,
 )
-from mcpbayes.inference.dispersions import SHARE, has_draws, share_between, worlds_that_suffice
+from mcpbayes.inference.dispersions import (
+    DISPERSION,
+    SHARE,
+    has_draws,
+    share_between,
+    share_between_of_taus,
+    worlds_that_suffice,
+)
 from mcpbayes.inference.doubt import Doubt
-from mcpbayes.inference.doubts import CARRIED, central_data, doubts, places, world_data
+from mcpbayes.inference.doubts import CARRIED, central_data, doubts, places, world_data, worlds_wanted
 from mcpbayes.inference.one_fit import Report, fit_once
 from mcpbayes.inference.strata import strata
-from mcpbayes.inference.worlds import FEWEST, pool, refit
+from mcpbayes.inference.worlds import FEWEST, KEPT_WORLDS, LEAST, pool, refit, room, worlds_that_fit
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Specification
 
@@ -69,14 +76,20 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
     base, found = _with_prior_of_correlation(arms, model), doubts(arms, model)
     if _worlds(found) == 1:
         result = fit_once(central_data(base, found), model, seed=seed, report=report)
-        return _with_notes(result, [*_of_the_correlation(arms, model), *(_not_carried(doubt, arms) for doubt in found)])
+        said = (_not_carried(doubt, arms, model) for doubt in found)
+        return _with_notes(result, [*_of_the_correlation(arms, model), *said])
     result = _pooled(base, found, model, seed, report)
     more = _enough_worlds(base, result, model)
     if more > _worlds(found):
         base = base.assign_attrs(worlds=more)
         found = doubts(base, model)
         result = _pooled(base, found, model, seed, report)
-    return _with_notes(result, [*_of_the_correlation(arms, model), *_carried(found, arms, result)])
+    notes = [
+        *_of_the_correlation(arms, model),
+        *_fewer_worlds(found, base, model),
+        *_carried(found, arms, result, model),
+    ]
+    return _with_notes(result, notes)
 
 
 def _pooled(
@@ -93,7 +106,12 @@ def _pooled(
             fitted[world] = doubt.finish(fitted[world], here, seed)
     values = {doubt.name: [doubt.values[place[i]] for place in order] for i, doubt in enumerate(found)}
     result = pool(fitted, central, values)
-    result.attrs |= {"seed": seed, "share_between_worlds": share_between(result[words.POSTERIOR].to_dataset())}
+    posterior = result[words.POSTERIOR].to_dataset()
+    result.attrs |= {
+        "seed": seed,
+        "share_between_worlds": share_between(posterior),
+        "share_between_worlds_of_taus": share_between_of_taus(posterior),
+    }
     return result
 
 
@@ -140,8 +158,8 @@ def _enough_worlds(arms: xr.Dataset, result: xr.DataTree, model: Specification) 
     """Return how many worlds keep the error of the pooled mean small, as far as there are draws of CVs and room."""
     if model.sampling.worlds is not None or not has_draws(arms):
         return 0
-    most = words.STORED_AT_MOST // (arms.sizes["comparison"] * model.sampling.chains * FEWEST)
-    return min(worlds_that_suffice(float(result.attrs["share_between_worlds"])), arms.sizes["cv_world"], most)
+    wanted = worlds_that_suffice(float(result.attrs["share_between_worlds"]))
+    return min(wanted, arms.sizes["cv_world"], worlds_that_fit(arms, model))
 
 
 def _with_prior_of_correlation(arms: xr.Dataset, model: Specification) -> xr.Dataset:
@@ -183,27 +201,49 @@ def _estimated(count: int) -> Problem:
     )
 
 
-def _carried(found: list[Doubt], arms: xr.Dataset, result: xr.DataTree) -> list[Problem]:
+def _carried(found: list[Doubt], arms: xr.Dataset, result: xr.DataTree, model: Specification) -> list[Problem]:
     """Return what the worlds carry, and how much of the variance of δ lies between them."""
     size = f"{len(found[0].values)} fits, pooled with equal weights, carry it"
     notes = [Problem("worlds", f"{doubt.says(arms)}; {size}", "note") for doubt in found]
     share = float(result.attrs["share_between_worlds"])
     if share <= SHARE * len(found[0].values):
         return notes
+    taus = 100 * float(result.attrs["share_between_worlds_of_taus"])
     message = (
-        f"{100 * share:.0f} % of the variance of the typical change lies between the {len(found[0].values)} fits: more "
-        "of them would move its mean a little"
+        f"{100 * share:.0f} % of the variance of the typical change and up to {taus:.0f} % of that of a heterogeneity "
+        f"lie between the {len(found[0].values)} fits: more of them would move its mean a little"
     )
-    return [*notes, Problem("few-worlds", message, "note", remedy="Take --set sampling.worlds=80.")]
+    most = min(arms.sizes.get("cv_world", 0), room(arms, model, min(FEWEST, model.sampling.draws)))
+    more = DISPERSION in [doubt.name for doubt in found] and most > len(found[0].values)
+    return [
+        *notes,
+        Problem("few-worlds", message, "note", remedy=f"Take --set sampling.worlds={most}." if more else None),
+    ]
 
 
-def _not_carried(doubt: Doubt, arms: xr.Dataset) -> Problem:
-    return Problem(
-        "one-world",
-        f"{doubt.says(arms)}; with one world it is taken at its middle, and intervals do not hold the doubt",
-        "warning",
-        remedy="Leave sampling.worlds out.",
-    )
+def _fewer_worlds(found: list[Doubt], arms: xr.Dataset, model: Specification) -> list[Problem]:
+    """Return the note that there are fewer worlds than there should be, and why."""
+    wanted, made = worlds_wanted(arms, model), _worlds(found)
+    if made == wanted:
+        return []
+    reason = f"the CVs have {arms.sizes.get('cv_world')} draws, one per fit"
+    if model.sampling.worlds is None:
+        reason = (
+            f"a result has room for {words.STORED_AT_MOST:,} effects, and the table has "
+            f"{arms.sizes['comparison']:,} comparisons"
+        )
+    return [Problem("fewer-worlds", f"{made} fits carry what is in doubt, not {wanted}: {reason}", "note")]
+
+
+def _not_carried(doubt: Doubt, arms: xr.Dataset, model: Specification) -> Problem:
+    reason, remedy = "with one world", "Leave sampling.worlds out."
+    if model.sampling.worlds is None:
+        comparisons = arms.sizes["comparison"]
+        reason = f"a result has no room for {KEPT_WORLDS} fits of {comparisons:,} comparisons, which would carry it"
+        chains = words.STORED_AT_MOST // (comparisons * KEPT_WORLDS * LEAST)
+        remedy = f"Take --set sampling.chains={chains}." if chains > 1 else "Analyse parts of the table."
+    message = f"{doubt.says(arms)}; {reason}: it is taken at its middle, and intervals do not hold the doubt"
+    return Problem("one-world", message, "warning", remedy=remedy)
 
 
 def _with_notes(result: xr.DataTree, notes: list[Problem]) -> xr.DataTree:

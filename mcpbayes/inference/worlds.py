@@ -17,6 +17,7 @@ from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
 from mcpbayes.inference.cascade import Proposals
 from mcpbayes.inference.collapsed import explored
+from mcpbayes.inference.dispersions import DISPERSION
 from mcpbayes.inference.one_fit import fit_once, observed_data, turned_to_nuts
 from mcpbayes.specification.loading import to_toml
 from mcpbayes.specification.structure import Specification
@@ -26,6 +27,10 @@ from mcpbayes.streams import generator
 POOLED: Final = 2
 #: Fewest draws per chain of a world that stand for it.
 FEWEST: Final = 50
+#: Worlds that large tables keep at the cost of draws, and the fewest draws per chain that they are left with: 4 chains
+#: then make 640 pooled draws, above the effective number that the gate wants.
+KEPT_WORLDS: Final = 8
+LEAST: Final = 20
 
 
 def world_seed(seed: int, place: int) -> int:
@@ -89,21 +94,43 @@ def thinning(arms: xr.Dataset, model: Specification, worlds: int) -> int:
     Raises
     ------
     SpecificationError
-        Fewer than `FEWEST` draws per chain would be left of a world.
+        Fewer than `FEWEST` draws per chain would be left of a world, with ``sampling.worlds`` as asked for; fewer than
+        `LEAST` where their number is left to us.
     """
     section, comparisons = model.sampling, arms.sizes["comparison"]
     every = max(1, min(worlds // POOLED, section.draws // FEWEST))
-    most = words.STORED_AT_MOST // (comparisons * worlds * section.chains)
+    most = room(arms, model, worlds)
     if section.draws // every > most:
         every = -(-section.draws // max(most, 1))
-    if section.draws // every < min(FEWEST, section.draws):
+    needed = LEAST if section.worlds is None else FEWEST
+    if most < min(needed, section.draws):
         raise SpecificationError(
             f"{worlds} worlds of {comparisons} comparisons and {section.chains} chains leave room for {most} draws per "
-            f"chain in a result, which stores {words.STORED_AT_MOST} effects; {FEWEST} are needed: take a smaller "
+            f"chain in a result, which stores {words.STORED_AT_MOST} effects; {needed} are needed: take a smaller "
             "sampling.worlds",
             "sampling.worlds",
         )
     return every
+
+
+def room(arms: xr.Dataset, model: Specification, each: int) -> int:
+    """Return for how many worlds with `each` draws per chain a result has room; or how many draws for `each` worlds."""
+    return words.STORED_AT_MOST // (arms.sizes["comparison"] * model.sampling.chains * each)
+
+
+def worlds_that_fit(arms: xr.Dataset, model: Specification) -> int:
+    """Return how many worlds a result has room for where their number is left to us.
+
+    Notes
+    -----
+    As many as leave `FEWEST` draws per chain of each. Where those are fewer than `KEPT_WORLDS`, so many are kept with
+    down to `LEAST` draws each; a table that is too large even for these has one world.
+    """
+    draws = model.sampling.draws
+    full, tight = (room(arms, model, min(each, draws)) for each in (FEWEST, LEAST))
+    if full >= KEPT_WORLDS:
+        return full
+    return KEPT_WORLDS if tight >= KEPT_WORLDS else 1
 
 
 def pool(results: Sequence[xr.DataTree], central: xr.Dataset, values: Mapping[str, Sequence[float]]) -> xr.DataTree:
@@ -123,7 +150,8 @@ def pool(results: Sequence[xr.DataTree], central: xr.Dataset, values: Mapping[st
     DataTree
         ``posterior``, ``sample_stats`` and ``log_likelihood`` along ``chain``, numbered on, with coordinate
         ``world(chain)``; ``data`` is `central`. Root attrs ``worlds`` (how many) and ``worlds_values`` (JSON: name,
-        value per world); attrs of ``sample_stats`` are the worst world's.
+        value per world); attrs of ``sample_stats`` are the worst world's. Attr
+        ``worlds_drawn`` of ``posterior`` is 1 where worlds take random draws of CVs.
 
     Raises
     ------
@@ -137,6 +165,8 @@ def pool(results: Sequence[xr.DataTree], central: xr.Dataset, values: Mapping[st
             raise ValueError(f"group {name} is missing in some worlds: effects that are not stored cannot be pooled")
         groups[name] = _along_chains(parts)
     groups[words.SAMPLE_STATS].attrs = _worst([result[words.SAMPLE_STATS].to_dataset().attrs for result in results])
+    if DISPERSION in values:
+        groups[words.POSTERIOR].attrs[words.WORLDS_DRAWN] = 1
     order = (words.DATA, words.POSTERIOR, words.SAMPLE_STATS, words.LOG_LIKELIHOOD, words.OBSERVED_DATA)
     tree = xr.DataTree.from_dict({name: groups[name] for name in order})
     problems = [problem for result in results for problem in json.loads(result.attrs["problems"])]

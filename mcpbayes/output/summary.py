@@ -10,7 +10,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.layout import Index
-from mcpbayes.estimands.pooled import summarise_draws, worlds_of
+from mcpbayes.estimands.pooled import drawn_worlds, summarise_draws, worlds_of
 from mcpbayes.estimands.quantities import Block, Quantities, quantities
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.kernels import use_numba
@@ -87,13 +87,14 @@ def summarise(result: xr.DataTree) -> pd.DataFrame:
 
 def numbering(result: xr.DataTree) -> Callable[[Iterator[Block]], Numbers]:
     """Return what turns the draws of blocks into their columns, and lets the draws go."""
-    section, worlds = specification(result).summary, worlds_of(group(result, words.POSTERIOR))
+    section, posterior = specification(result).summary, group(result, words.POSTERIOR)
+    worlds, drawn = worlds_of(posterior), drawn_worlds(posterior)
     interval = (section.interval_kind, section.interval_prob)
     compiled = use_numba(group(result, words.DATA).sizes["comparison"])
 
     def number(blocks: Iterator[Block]) -> Numbers:
         return [
-            (block.rows, block.of, summarise_draws(block.draws, *interval, worlds, compiled=compiled))
+            (block.rows, block.of, summarise_draws(block.draws, *interval, worlds, drawn=drawn, compiled=compiled))
             for block in blocks
         ]
 
@@ -167,8 +168,9 @@ def share_table(result: xr.DataTree) -> pd.DataFrame:
     """
     scenario, section = group(result, words.SCENARIO), specification(result).summary
     share = scenario["share"].transpose("group", "scenario", "chain", "draw").values
-    worlds = worlds_of(group(result, words.POSTERIOR))
-    found = summarise_draws(share.reshape(-1, *share.shape[2:]), section.interval_kind, section.interval_prob, worlds)
+    posterior, interval = group(result, words.POSTERIOR), (section.interval_kind, section.interval_prob)
+    worlds, drawn = worlds_of(posterior), drawn_worlds(posterior)
+    found = summarise_draws(share.reshape(-1, *share.shape[2:]), *interval, worlds, drawn=drawn)
     columns = {name: found[name] for name in ("mean", "median", "lower", "upper")} | {
         "interval_kind": section.interval_kind,
         "interval_prob": section.interval_prob,

@@ -94,3 +94,35 @@ def test_frequencies_of_classes_are_averaged_over_worlds() -> None:
         np.testing.assert_allclose(probability[:, place], indicator.mean(axis=(1, 2)))
         np.testing.assert_allclose(mcse[:, place], pooled.mcse_mean(indicator, WORLDS), rtol=1e-9)
     np.testing.assert_array_equal(pooled.class_frequencies(codes, 5)[1], single.class_frequencies(codes, 5)[1])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.8])
+def test_the_error_of_a_mean_over_drawn_worlds_is_the_true_one(share: float) -> None:
+    """300 repetitions, seed 4: 20 worlds of 4 × 250 draws, variance 1, a share of it between the worlds."""
+    rng = np.random.default_rng(4)
+    means = rng.normal(0, np.sqrt(share), (300, 20, 1, 1))
+    draws = (means + rng.normal(0, np.sqrt(1 - share), (300, 20, 4, 250))).reshape(300, 80, 250)
+    true = draws.mean(axis=(1, 2)).std()
+    assert true == pytest.approx(np.sqrt(share / 20 + (1 - share) / 20_000), rel=0.1)
+    error = pooled.mcse_mean(draws, 20, drawn=True)
+    assert np.sqrt((error**2).mean()) == pytest.approx(true, rel=0.2)
+    assert np.median(error) == pytest.approx(true, rel=0.2)
+    np.testing.assert_allclose(pooled.ess_mean(draws, 20, drawn=True), draws.var(axis=(1, 2), ddof=1) / error**2)
+    np.testing.assert_array_equal(pooled.summarise_draws(draws, "eti", 0.9, 20, drawn=True)["mcse_mean"], error)
+    if share:
+        assert (pooled.mcse_mean(draws, 20) < 0.3 * error).all()
+
+
+def test_the_error_of_a_frequency_over_drawn_worlds_is_the_true_one() -> None:
+    """300 repetitions, seed 5: 20 worlds of 4 × 100 codes whose probability differs from world to world."""
+    rng = np.random.default_rng(5)
+    codes = (rng.random((300, 20, 400)) < rng.beta(4, 4, (300, 20, 1))).astype(int).reshape(300, 80, 100)
+    probability, mcse = pooled.class_frequencies(codes, 2, 20, drawn=True)
+    assert np.sqrt((mcse[:, 1] ** 2).mean()) == pytest.approx(probability[:, 1].std(), rel=0.2)
+    np.testing.assert_allclose(mcse[0, 1], pooled.mcse_mean((codes == 1).astype(float), 20, drawn=True)[0])
+    assert (pooled.class_frequencies(codes, 2, 20)[1] < 0.7 * mcse).all()
+
+
+def test_drawn_worlds_do_not_give_constant_quantities_an_error(draws: np.ndarray) -> None:
+    assert pooled.mcse_mean(draws, WORLDS, drawn=True)[-1] == 0
+    assert np.isnan(pooled.ess_mean(draws, WORLDS, drawn=True)[-1])

@@ -184,6 +184,24 @@ def test_the_verdict_is_written_on_the_result_once(good: xr.DataTree) -> None:
     assert (healed.attrs["status"], healed.attrs["problems"]) == ("ok", "[]")
 
 
+@pytest.mark.parametrize(("pareto_k", "said"), [(1.2, "Pareto k̂ 1.20, ESS 40"), (None, "Pareto k̂ undefined, ESS 40")])
+def test_a_model_of_the_cvs_that_failed_fails_the_run(good: xr.DataTree, pareto_k: float | None, said: str) -> None:
+    tree = good.copy()
+    warning = {"check": "cv-model", "message": "the CVs of the arms are not to be relied on", "severity": "warning"}
+    tree.attrs = good.attrs | {"problems": json.dumps([warning])}
+    model = {"pareto_k": pareto_k, "ess": 40.0, "passed": False}
+    tree["data"] = xr.DataTree(good["data"].to_dataset().assign_attrs(cv_model=json.dumps(model)))
+    found = diagnose(tree)
+    assert not found.passed and checks(found) == ["cv-model"]
+    assert found.problems[0].value == said
+    judged = judge(judge(tree))
+    assert judged.attrs["status"] == "failed"
+    assert [(one["check"], one["severity"]) for one in json.loads(judged.attrs["problems"])] == [("cv-model", "error")]
+    passed = good.copy()
+    passed["data"] = xr.DataTree(tree["data"].to_dataset().assign_attrs(cv_model=json.dumps(model | {"passed": True})))
+    assert diagnose(passed).passed
+
+
 def test_the_verdict_can_be_written_as_json(good: xr.DataTree) -> None:
     found = json.loads(json.dumps(diagnose(altered(good, "posterior", "tau_study", shift_first_chain)).as_dict()))
     assert found["passed"] is False

@@ -1,18 +1,28 @@
 """Worlds of CVs: one posterior draw of all CVs each, as many as it takes, the same again from the result."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import mcpbayes as mb
+from mcpbayes.analysis import estimate
+from mcpbayes.estimands.pooled import mcse_mean
 from mcpbayes.inference import engine
-from mcpbayes.inference.dispersions import dispersion_doubt, share_between, worlds_that_suffice
+from mcpbayes.inference.dispersions import (
+    DISPERSION,
+    dispersion_doubt,
+    share_between,
+    share_between_of_taus,
+    worlds_that_suffice,
+)
 from mcpbayes.inference.doubts import number_of_worlds
 from mcpbayes.inference.engine import data_of_fits
 from mcpbayes.inference.simulation import simulate
 
+DIMS = ("chain", "draw", "outcome")
 SMALL = {"sampling.draws": 250, "sampling.worlds": 3, "sampling.engine": "collapsed"}
 
 
@@ -54,6 +64,18 @@ def test_the_result_is_pooled_over_worlds_and_says_so(arms, pooled):
     said = [problem for problem in json.loads(pooled.attrs["problems"]) if problem["check"] == "worlds"]
     assert len(said) == 1 and "draws of a model of ln CV" in said[0]["message"]
     assert 0 <= pooled.attrs["share_between_worlds"] <= 1
+    assert pooled["posterior"].attrs["worlds_drawn"] == 1
+
+
+def test_errors_of_summaries_and_probabilities_hold_what_lies_between_drawn_worlds(pooled):
+    result = mb.classify(estimate(pooled))
+    beta = result["posterior"]["beta"].sel(coefficient="intercept", outcome="soc").transpose("chain", "draw").values
+    summary = mb.summarise(result).set_index("quantity")["mcse_mean"]
+    assert summary["beta[soc,intercept]"] == pytest.approx(mcse_mean(beta, 3, drawn=True))
+    strata = result.copy()
+    strata["posterior"].attrs = {}
+    table, other = mb.scenario_table(result), mb.scenario_table(mb.classify(strata))
+    assert (table["mcse"] >= other["mcse"]).all() and (table["mcse"] > 1.5 * other["mcse"]).any()
 
 
 def test_the_same_worlds_are_made_from_the_result(arms, pooled):
@@ -105,3 +127,43 @@ def test_the_share_between_worlds():
     assert share_between(posterior) == pytest.approx(expected, rel=0.05)
     beta[..., 0, 0] -= means[worlds][:, None]
     assert share_between(posterior) < 0.003
+
+
+def test_slow_chains_are_not_taken_for_a_share_between_worlds():
+    """20 worlds of 4 × 1000 draws, seed 2, each value held for 50: 80 of a world are independent, not 4000."""
+    rng = np.random.default_rng(2)
+    tau = np.repeat(rng.normal(size=(80, 20, 2)), 50, axis=1)
+    posterior = xr.Dataset(
+        {"beta": (("chain", "draw", "coefficient", "outcome"), tau[:, :, None]), "tau_study": (DIMS, tau)},
+        {"world": ("chain", np.repeat(np.arange(20), 4)), "coefficient": ["intercept"], "outcome": ["n", "soc"]},
+    )
+    naive = tau.reshape(20, 4000, 2)
+    assert (naive.mean(axis=1).var(axis=0, ddof=1) - 1 / 4000 > 0.006).all()
+    assert share_between(posterior) < 0.006
+    assert share_between_of_taus(posterior) < 0.006
+    assert share_between_of_taus(posterior.drop_vars("tau_study")) == 0
+    assert share_between_of_taus(posterior.assign(tau_study=xr.zeros_like(posterior["tau_study"]))) == 0
+    assert 0 <= share_between(posterior.isel(draw=slice(3))) <= 1  # three draws have no error
+    apart = posterior["tau_study"] + posterior["world"]
+    assert share_between_of_taus(posterior.assign(tau_study=apart)) > 0.95
+
+
+def test_more_worlds_than_there_are_draws_of_the_cvs_are_a_note(arms):
+    few = arms.isel(cv_world=slice(3))
+    result = mb.fit(few, model(**{"sampling.worlds": 5}), seed=5)
+    assert result.attrs["worlds"] == 3
+    (note,) = [one for one in json.loads(result.attrs["problems"]) if one["check"] == "fewer-worlds"]
+    assert note["severity"] == "note" and "3 fits" in note["message"] and "not 5" in note["message"]
+    assert "the CVs have 3 draws" in note["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "remedy"), [(DISPERSION, 80, "80"), (DISPERSION, 3, ""), ("factors", 80, "")]
+)
+def test_more_worlds_are_advised_only_where_there_are_draws_of_cvs_left(arms, pooled, name, stored, remedy):
+    doubt = replace(dispersion_doubt(arms, model(), 3), name=name)
+    apart = pooled.copy()
+    apart.attrs |= {"share_between_worlds": 0.4, "share_between_worlds_of_taus": 0.1}
+    *_, note = engine._carried([doubt], arms.isel(cv_world=slice(stored)), apart, model())
+    assert note.check == "few-worlds" and "up to 10 % of that of a heterogeneity" in note.message
+    assert note.remedy == (f"Take --set sampling.worlds={remedy}." if remedy else None)

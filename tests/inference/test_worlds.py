@@ -13,6 +13,7 @@ from mcpbayes.errors import SpecificationError
 from mcpbayes.evidence.diagnostics import WORST_WORLD, convergence_table, diagnose
 from mcpbayes.inference.assumed import with_correlation
 from mcpbayes.inference.collapsed import explored
+from mcpbayes.inference.doubts import correlation_doubt
 from mcpbayes.inference.one_fit import fit_once
 from mcpbayes.inference.simulation import simulate
 from mcpbayes.inference.strata import strata
@@ -69,6 +70,15 @@ def test_pooled_draws_are_those_of_the_worlds_one_after_the_other(arms: xr.Datas
     assert mb.load_model().priors.get("rho_within") is None
     assert "8 fits" not in pooled.attrs["problems"]
     assert "3 fits" in pooled.attrs["problems"]
+
+
+@pytest.mark.parametrize("worlds", [2, 3, 8])
+def test_the_central_data_have_the_median_of_the_prior(arms: xr.Dataset, worlds: int) -> None:
+    plain = arms.drop_vars("cv_draw", errors="ignore")
+    found = correlation_doubt(plain, model(), worlds)
+    assert found is not None
+    rho = float(found.central(plain)["rho_within"][0])
+    assert beta.cdf((1 + rho) / 2, 6, 2) == pytest.approx(0.5)
 
 
 def test_draws_stay_innermost_in_memory(pooled: xr.DataTree) -> None:
