@@ -36,15 +36,18 @@ def share_of_worlds(draws: Array, values: Array | None = None) -> float:
     takes 1/M of the residual variance, estimated with M − 2 degrees of freedom.
     """
     means, worlds = draws.mean(axis=(1, 2)), len(draws)
-    noise = float((mcse_mean(draws) ** 2).mean())
     if values is None:
-        return max(float(means.var()) - noise * (1 - 1 / worlds), 0.0)
+        return max(float(means.var()) - _noise(draws) * (1 - 1 / worlds), 0.0)
     centred = values - values.mean()
     spread = float((centred**2).mean())
     slope = float((centred * means).mean()) / spread
     rest = means - means.mean() - slope * centred
-    chance = float((rest**2).mean()) / (worlds - 2) if worlds > 2 else noise / worlds
+    chance = float((rest**2).mean()) / (worlds - 2) if worlds > 2 else _noise(draws) / worlds
     return max(slope**2 * spread - chance, 0.0)
+
+
+def _noise(draws: Array) -> float:
+    return float((mcse_mean(draws) ** 2).mean())
 
 
 def share_of_scale(draws: Array, scale: Array) -> float:

@@ -108,7 +108,8 @@ def test_the_error_of_a_mean_over_drawn_worlds_is_the_true_one(share: float) -> 
     assert np.sqrt((error**2).mean()) == pytest.approx(true, rel=0.2)
     assert np.median(error) == pytest.approx(true, rel=0.2)
     np.testing.assert_allclose(pooled.ess_mean(draws, 20, drawn=True), draws.var(axis=(1, 2), ddof=1) / error**2)
-    np.testing.assert_array_equal(pooled.summarise_draws(draws, "eti", 0.9, 20, drawn=True)["mcse_mean"], error)
+    summary = pooled.summarise_draws(draws[:10], "eti", 0.9, 20, drawn=True)
+    np.testing.assert_array_equal(summary["mcse_mean"], error[:10])
     if share:
         assert (pooled.mcse_mean(draws, 20) < 0.3 * error).all()
 
