@@ -55,8 +55,8 @@ def with_dispersion(data: xr.Dataset, factor: float, *, bias_correction: bool) -
     factors = np.where(flags, factor, 1.0)
     if (here := converted_arms(data)).any():
         scaled = data["amino_cv"] * (1 + (factor - 1) * (data["source_amino_sd"] == IMPUTED))
-        before, data = data, data.assign(amino_cv=scaled)
-        ratio = necromass_cvs(data, float(data.attrs["q"])) / necromass_cvs(before, float(data.attrs["q"]))
+        as_given, data = data, data.assign(amino_cv=scaled)
+        ratio = necromass_cvs(data, float(data.attrs["q"])) / necromass_cvs(as_given, float(data.attrs["q"]))
         pool = data["outcome"].values.tolist().index(NECROMASS)
         factors[:, pool] = np.where(here & flags[:, pool], ratio, factors[:, pool])
     cv = factors * cv

@@ -108,12 +108,12 @@ class Measured:
     kind: NDArray[np.intp]
 
 
-def measured(sample_cv: Array, n: Array, study: NDArray[np.intp]) -> Measured:
-    """Return the sample CVs (arm, pool) that are numbers, in rows."""
+def measured(sample_cv: Array, df: Array, study: NDArray[np.intp]) -> Measured:
+    """Return the sample CVs (arm, pool) that are numbers, with their degrees of freedom, in rows."""
     arm, pool = np.nonzero(~np.isnan(sample_cv))
     order = np.lexsort((pool, arm, study[arm]))
     arm, pool = arm[order], pool[order]
-    nu, cv = n[arm, pool] - 1.0, sample_cv[arm, pool]
+    nu, cv = df[arm, pool].astype(float), sample_cv[arm, pool]
     bias, noise = error_moments(nu)
     new = np.diff(study[arm], prepend=-1) > 0
     pairs, kind = np.unique(np.stack([nu, pool.astype(float)]), axis=1, return_inverse=True)

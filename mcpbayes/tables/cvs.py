@@ -17,7 +17,7 @@ from mcpbayes.measurement.pooled_cv import pooled_cv
 from mcpbayes.specification.priors import number
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
-from mcpbayes.vocabulary import IMPUTED
+from mcpbayes.tables.sample_cvs import SampleCVs, sample_cvs
 
 Array = NDArray[np.float64]
 
@@ -42,26 +42,30 @@ def with_cvs(
 
     Notes
     -----
-    Pools of which no arm has an SD keep the default. ``source_sd`` stays as it is. With ``pooled`` and
+    Pools of which no arm has an SD keep the default, arms with an SE without n the CV that carries it to their
+    variance, (SE/mean)². ``source_sd`` stays as it is. With ``pooled`` and
     ``hierarchical`` the sample CVs are kept in ``cv_sample``; log means and sampling covariances follow the new ones.
     """
-    order = ("arm", "outcome")
-    cv, source = (arms[name].transpose(*order).values for name in ("cv", "source_sd"))
-    sample = np.where(np.isin(source.astype(str), (IMPUTED, "")), np.nan, cv)
-    some = (~np.isnan(sample)).any(axis=0)
+    order, correct = ("arm", "outcome"), model.data.bias_correction
+    cv, n = (arms[name].transpose(*order).values for name in ("cv", "n"))
+    sample = sample_cvs(arms, rows, controls)
+    some = (~np.isnan(sample.given)).any(axis=0)
     if model.data.sd_model == "reported" or not some.any():
         return arms, []
-    n, study = arms["n"].transpose(*order).values, _studies(rows, controls)
-    arms = arms.assign(cv_sample=(order, sample))
+    arms = arms.assign(cv_sample=(order, sample.given))
+    fixed = sample.kept | np.isnan(cv)
     if model.data.sd_model == "pooled":
-        pooled = np.where(some, pooled_cv(sample, n, study), cv)
-        return with_cv(arms, np.where(np.isnan(cv), np.nan, pooled), bias_correction=model.data.bias_correction), []
+        pooled = np.where(some, pooled_cv(sample.once, n, sample.study), cv)
+        return with_cv(arms, np.where(fixed, cv, pooled), bias_correction=correct), []
     outcomes = arms["outcome"].values.astype(str)[some].tolist()
-    present, rng = ~np.isnan(cv[:, some]), generator(0, "cvs")
-    fit = fit_cvs(sample[:, some], n[:, some], study, present, cv_priors(model, outcomes), rng)
+    parts = (part[:, some] for part in (sample.given, sample.df, ~np.isnan(cv), sample.shared_with))
+    given, df, present, shared = parts
+    rng = generator(0, "cvs")
+    fit = fit_cvs(given, df, sample.study, present, cv_priors(model, outcomes), rng, shared)
     made, draws = cv.copy(), np.repeat(cv[None], len(fit.cv), axis=0)
     made[:, some], draws[..., some] = fit.rms, fit.cv
-    arms = with_cv(arms, made, bias_correction=model.data.bias_correction)
+    made, draws = np.where(fixed, cv, made), np.where(fixed, cv, draws)
+    arms = with_cv(arms, made, bias_correction=correct)
     arms = arms.assign(cv_draw=(("cv_world", *order), draws)).assign_attrs(cv_model=json.dumps(_summary(fit, outcomes)))
     return arms, _notes(arms, sample, fit)
 
@@ -78,12 +82,6 @@ def with_cv(arms: xr.Dataset, cv: Array, *, bias_correction: bool) -> xr.Dataset
             effect_sizes.sampling_covariance(cv, n, arms["rho_within"].values),
         ),
     )
-
-
-def _studies(rows: pd.DataFrame, controls: Sequence[str]) -> NDArray[np.intp]:
-    """Return the study of each arm, controls first, as a number."""
-    of_control = rows.drop_duplicates("control").set_index("control")["study"].loc[list(controls)]
-    return np.unique(np.concatenate([of_control, rows["study"]]).astype(str), return_inverse=True)[1]
 
 
 def cv_priors(model: Specification, outcomes: Sequence[str]) -> Priors:
@@ -118,10 +116,10 @@ def _summary(fit: CVFit, outcomes: Sequence[str]) -> dict[str, object]:
     }
 
 
-def _notes(arms: xr.Dataset, sample: Array, fit: CVFit) -> list[Problem]:
+def _notes(arms: xr.Dataset, sample: SampleCVs, fit: CVFit) -> list[Problem]:
     """Return warnings for pools that the SDs say little or nothing of, and for draws that are not to be relied on."""
     problems = []
-    for outcome, count in zip(arms["outcome"].values.astype(str), (~np.isnan(sample)).sum(axis=0), strict=True):
+    for outcome, count in zip(arms["outcome"].values.astype(str), (~np.isnan(sample.once)).sum(axis=0), strict=True):
         if count >= FEW_SDS:
             continue
         message = f"{count} arm{' has' if count == 1 else 's have'} an SD of {outcome}"

@@ -32,6 +32,8 @@ class Moments:
     ----------
     mean, n, cv : DataFrame
         Arm (its number) by pool; CV is NaN where the plots do not tell it.
+    shared_df : DataFrame
+        Arm by pool: degrees of freedom of the CV that the arms of one control share; NaN where an arm has its own.
     rho : float
         Correlation of the pools over the plots of an arm, pooled over the table; NaN where there are too few.
     freedom : int
@@ -45,6 +47,7 @@ class Moments:
     mean: pd.DataFrame
     n: pd.DataFrame
     cv: pd.DataFrame
+    shared_df: pd.DataFrame
     rho: float
     freedom: int
     blocked: Mapping[str, tuple[int, ...]]
@@ -82,17 +85,18 @@ def plot_moments(plots: pd.DataFrame, outcomes: Sequence[str]) -> Moments:
     """
     by_arm = plots.groupby(ARM)
     mean, n = by_arm[list(outcomes)].mean(), by_arm[list(outcomes)].count()
-    cv = pd.DataFrame(np.nan, mean.index, list(outcomes))
+    cv, shared = (pd.DataFrame(np.nan, mean.index, list(outcomes)) for _ in range(2))
     notes: dict[str, dict[str, tuple[int, ...]]] = {"blocked": {}, "unblocked": {}, "constant": {}}
     for outcome in outcomes:
         units, unblocked = _units(plots, outcome)
         for unit in units:
             cv.loc[list(unit.arms), outcome] = _cv(unit)
+            shared.loc[list(unit.arms), outcome] = unit.freedom if unit.blocked else np.nan
         notes["blocked"][outcome] = tuple(arm for unit in units if unit.blocked for arm in unit.arms)
         notes["unblocked"][outcome] = unblocked
         notes["constant"][outcome] = tuple(arm for u in units if u.freedom and np.isnan(_cv(u)) for arm in u.arms)
     rho, freedom = _correlation(plots, outcomes) if len(outcomes) == 2 else (np.nan, 0)
-    return Moments(mean, n, cv, rho, freedom, **notes)
+    return Moments(mean, n, cv, shared, rho, freedom, **notes)
 
 
 def _cv(unit: _Unit) -> float:

@@ -38,7 +38,9 @@ def plot_table(studies: int = 3, plots: int = 4, seed: int = 1, **columns: objec
 
 
 def prepared(table: pd.DataFrame, moderators: str | None = None, **settings: object) -> xr.Dataset:
-    changes = {"data.layout": "plot"} | {key.replace("__", "."): value for key, value in settings.items()}
+    """The CVs that the plots say, unless a model of them is asked for."""
+    changes = {"data.layout": "plot", "data.dispersion.sd_model": "reported"}
+    changes |= {key.replace("__", "."): value for key, value in settings.items()}
     return prepare(table, load_model(settings=changes, moderators=moderators))
 
 
@@ -74,7 +76,7 @@ def test_plots_give_what_their_arms_give():
     arms = by_arm[POOLS].mean()
     arms[["necromass_sd", "soc_sd"]] = by_arm[POOLS].std(ddof=1)
     arms = arms.assign(n=4, rho_within=float(prepared(table)["rho_within"][0])).reset_index()
-    expected = prepare(arms, load_model(settings={"data.layout": "arm"}))
+    expected = prepare(arms, load_model(settings={"data.layout": "arm", "data.dispersion.sd_model": "reported"}))
     data = prepared(table)
     for name in ("log_mean", "sampling_covariance", "cv", "n"):
         np.testing.assert_allclose(data[name], expected[name], rtol=1e-10)
@@ -149,6 +151,23 @@ def test_complete_blocks_are_taken_out_with_the_right_degrees_of_freedom():
     assert expected < own.query("treatment == ''")["soc"].std() / own.query("treatment == ''")["soc"].mean()
     assert found(table, "blocks-taken-out", data__layout="plot").severity == "note"
     np.testing.assert_allclose(data["mean"], prepared(table.drop(columns="block"))["mean"], rtol=0)
+
+
+def test_arms_in_blocks_share_the_draws_of_their_cv_and_count_once():
+    table = blocked_table()
+    data = prepared(table, data__dispersion__sd_model="hierarchical")
+    draws = data["cv_draw"].sel(arm=["S3: CK", "S3: manure", "S3: straw"]).values
+    assert (draws == draws[:, :1]).all() and np.ptp(draws[:, 0], axis=0).min() > 0
+    assert (data["cv"].sel(arm="S3: CK") == data["cv"].sel(arm="S3: straw")).all()
+    assert not (data["cv"].sel(arm="S3: CK") == data["cv"].sel(arm="S2: CK")).any()
+    plain = prepared(table.drop(columns="block"), data__dispersion__sd_model="hierarchical")["cv_draw"]
+    assert not (plain.sel(arm="S3: CK") == plain.sel(arm="S3: straw")).any()
+    pooled = prepared(table, data__dispersion__sd_model="pooled")
+    expected = np.sqrt((pooled["cv_sample"].sel(arm=["S1: CK", "S2: CK", "S3: CK"]) ** 2).mean("arm"))
+    np.testing.assert_allclose(pooled["cv"], np.tile(expected, (9, 1)))
+    two = prepared(table.query("study != 'S3'"), data__dispersion__sd_model="hierarchical")
+    few = [p["message"] for p in json.loads(two.attrs["problems"]) if p["check"] == "few-sds"]
+    assert len(few) == 2 and all("2 " in message for message in few)
 
 
 def test_the_error_of_blocks_is_calibrated():
