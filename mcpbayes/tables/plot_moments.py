@@ -144,11 +144,17 @@ def _on_its_own(arm: pd.DataFrame, outcome: str) -> _Unit:
 
 
 def _correlation(plots: pd.DataFrame, outcomes: Sequence[str]) -> tuple[float, int]:
-    """Return the correlation of two pools over plots that have both, and its degrees of freedom."""
+    """Return the correlation of two pools over plots that have both, and its degrees of freedom.
+
+    A pool whose plots all have one value says nothing of the correlation, but would add the other's squares.
+    """
     paired = plots[plots[list(outcomes)].notna().all(axis=1)]
-    first, second = (_units(paired, outcome)[0] for outcome in outcomes)
-    freedom = sum(unit.freedom for unit in first)
+    both = zip(*(_units(paired, outcome)[0] for outcome in outcomes), strict=True)
+    told = [units for units in both if not any(np.isnan(_cv(unit)) for unit in units)]
+    freedom = sum(unit.freedom for unit, _ in told)
     if freedom < ENOUGH:
         return float("nan"), freedom
-    residuals = [np.concatenate([unit.residuals.to_numpy(float) for unit in units]) for units in (first, second)]
+    residuals = [
+        np.concatenate([unit.residuals.to_numpy(float) for unit in units]) for units in zip(*told, strict=True)
+    ]
     return pooled_correlation(*residuals), freedom

@@ -106,6 +106,20 @@ def test_the_correlation_is_pooled_over_the_arms_of_the_table():
     assert set(data["source_rho"].values) == {"derived"}
 
 
+def test_copied_values_say_nothing_of_the_correlation():
+    """Simulated plots with a true correlation of 0.6; SOC of every other arm is one value, copied into all plots."""
+    table = plot_table(studies=60, plots=5)
+    rng = np.random.default_rng(4)
+    values = np.exp(rng.multivariate_normal([2, 3], [[0.02, 0.6 * np.sqrt(2e-4)], [0.6 * np.sqrt(2e-4), 0.01]], 900))
+    table[POOLS] = values.round(4)
+    copied = (table.groupby(["study", "treatment"]).ngroup() % 2 == 0).to_numpy()
+    table.loc[copied, "soc"] = 20.0
+    data = prepared(table)
+    assert float(data["rho_within"][0]) == pytest.approx(0.6, abs=0.08)
+    note = found(table, "correlation-from-plots", data__layout="plot")
+    assert "(360 degrees of freedom)" in note.message
+
+
 def test_the_correlation_of_few_plots_is_the_default():
     data = prepared(plot_table(studies=3, plots=2))  # 9 degrees of freedom
     assert set(data["rho_within"].values) == {0.5}
