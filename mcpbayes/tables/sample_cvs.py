@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mcpbayes.tables.amino_arms import converted_arms
+from mcpbayes.tables.columns import DISPERSIONS
 from mcpbayes.tables.layouts import shared_df_column
 from mcpbayes.tables.moments import reported_cells
 from mcpbayes.vocabulary import AMINO_SUGARS, DERIVED, IMPUTED, NECROMASS, REPORTED
@@ -63,6 +64,12 @@ def sample_cvs(arms: xr.Dataset, rows: pd.DataFrame, controls: Sequence[str]) ->
     together = ~np.isnan(shared_df) & ~np.isnan(given)
     df, control = np.where(together, shared_df, n - 1.0), arms["control_of_arm"].values.astype(str)
     return SampleCVs(given, df, _first_of_control(together, control), kept, study)
+
+
+def any_spread(rows: pd.DataFrame) -> bool:
+    """Say whether any arm of a table of comparisons has an SD, SE or CV of anything."""
+    ends = tuple(f"_{kind}" for kind in DISPERSIONS)
+    return any(rows[name].notna().any() for name in rows.columns if str(name).endswith(ends))
 
 
 def se_without_n(arms: xr.Dataset, rows: pd.DataFrame, controls: Sequence[str]) -> NDArray[np.bool_]:
