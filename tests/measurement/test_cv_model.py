@@ -63,6 +63,20 @@ def test_the_marginal_density_against_brute_force(mu, omega, tau):
     assert ours[0] == pytest.approx(brute_cvs.log_marginal(CV, N - 1, STUDY, mu, omega, tau), abs=0.01)
 
 
+@pytest.mark.parametrize(("tau", "apart"), [(0.2, -4.0), (0.2, -2.0), (0.05, -4.0), (0.5, -4.0)])
+def test_a_study_far_from_the_others_is_integrated_all_the_same(tau, apart):
+    """Ten arms of one study whose CVs are e^-2 or e^-4 of what the others say."""
+    cv, nu, study = np.full(10, 0.15 * np.exp(apart)), np.full(10, 2.0), np.zeros(10, dtype=np.intp)
+    data = measured(cv[:, None], nu[:, None], study)
+    fixed = Priors(np.log([0.15]), np.array([1.0]), tau, np.array([0.3]), tau_fixed=True, omega_fixed=True)
+    x, effect = np.linspace(-12, 2, 2801), np.linspace(-20, 20, 2001) * tau
+    chi = brute_cvs.log_chi(np.log(cv[0]), x, 2.0)
+    arm = np.exp(brute_cvs.log_normal(x, np.log(0.15) + effect[:, None], 0.3) + chi).sum(axis=1) * (x[1] - x[0])
+    whole = np.exp(brute_cvs.log_normal(effect, 0.0, tau) + 10 * np.log(arm)).sum() * (effect[1] - effect[0])
+    ours = log_marginal(data, fixed.parameters(np.zeros((1, 1))))
+    assert ours[0] == pytest.approx(np.log(whole), abs=0.03)
+
+
 def test_posterior_against_brute_force():
     sample = np.append(CV, np.nan)[:, None]
     n, study = np.append(N, 3.0)[:, None], np.append(STUDY, 1)
