@@ -147,7 +147,7 @@ def estimates(table: Table, removed: Array, fitter: Fitter, start: int) -> Itera
     sample = np.where(silent, np.nan, table.sample_cv)
     n = np.full(sample.shape, float(PLOTS))
     rng = np.random.default_rng([SEED, fitter.number, start])
-    fit = fit_cvs(sample, n, study, np.ones(sample.shape, dtype=bool), cv_priors(model, POOLS), rng)
+    fit = fit_cvs(sample, n - 1, study, np.ones(sample.shape, dtype=bool), cv_priors(model, POOLS), rng)
     guide = fitter.fit(with_cvs(tree, fit.rms), start + 199)
 
     def draws(cv: Array, key: int, least: float = 0.3) -> Array:

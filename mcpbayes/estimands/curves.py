@@ -61,7 +61,7 @@ def tolerance_sweep(result: xr.DataTree, percent: Iterable[float] = PERCENT) -> 
     Found as in `mcpbayes.classify`: at the tolerances of the specification the same numbers come out.
     """
     given = [number("[0, inf)")(value, "percent") for value in percent]
-    asked = _population(result, population_points(group(result, words.DATA), kinds_of(_posterior(result))))
+    asked = _population(population_points(group(result, words.DATA), kinds_of(_posterior(result))))
     judge, scheme = _judging(result, asked), specification(result).scenarios
     parts = []
     for value in given:
@@ -107,7 +107,7 @@ def scenarios_along(
     points = [_point(data, kinds_on, {moderator: [value]} | ({KIND: [kind]} if kind else {})) for kind, value in places]
     if not points:
         raise SpecificationError("no value is given", f"at.{moderator}")
-    asked, scheme = _population(result, xr.concat(points, dim="point")), specification(result).scenarios
+    asked, scheme = _population(xr.concat(points, dim="point")), specification(result).scenarios
     rows = _rows(asked, _judging(result, asked)(scheme), scheme)
     each = len(rows) // asked.sizes["target"]
     of = np.repeat(np.tile(np.arange(len(places)), len(POPULATION)), each)
@@ -132,7 +132,7 @@ def _posterior(result: xr.DataTree) -> xr.Dataset:
     return posterior
 
 
-def _population(result: xr.DataTree, points: xr.Dataset) -> xr.Dataset:
+def _population(points: xr.Dataset) -> xr.Dataset:
     """Return points as targets of the levels mean, then new."""
     named = points.rename(point="target")
     both = xr.concat([named] * len(POPULATION), dim="target")

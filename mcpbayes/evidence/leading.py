@@ -89,7 +89,7 @@ def leading_of_refit(
         return _counted(effect, refits, scheme, chains)
     one = refits[list(_STORED)].sel(refit=refit)
     root = Root(*(one[name].transpose(*dims).values for name, dims in _STORED.items()))
-    return _exact(root, asked, Judge(tolerances(scheme), coarsening(scheme)[2], chains, 1), scheme)
+    return _exact(root, asked, Judge(tolerances(scheme), coarsening(scheme)[2], chains, worlds=1, drawn=False), scheme)
 
 
 def class_changes(one: Leading, other: Leading) -> bool:

@@ -44,15 +44,22 @@ def with_dispersion(data: xr.Dataset, factor: float, *, bias_correction: bool) -
     factor : float
     bias_correction : bool
         Whether the log means hold CV²/(2n): it follows the CVs.
+
+    Notes
+    -----
+    Multiplied is the CV that the data have, be it a default or of a model. Where an arm reports the SD of one of its
+    amino sugars, only that of the other is assumed, and the CV of necromass changes by what that one changes of it.
     """
     flags = imputed_dispersions(data)
     cv, n = (data[name].transpose("arm", "outcome").values for name in ("cv", "n"))
-    cv = np.where(flags, factor * cv, cv)
+    factors = np.where(flags, factor, 1.0)
     if (here := converted_arms(data)).any():
-        # an arm may report one of its amino sugars' SDs only
         scaled = data["amino_cv"] * (1 + (factor - 1) * (data["source_amino_sd"] == IMPUTED))
-        data = data.assign(amino_cv=scaled)
-        cv[here, list(data["outcome"].values).index(NECROMASS)] = necromass_cvs(data, float(data.attrs["q"]))[here]
+        as_given, data = data, data.assign(amino_cv=scaled)
+        ratio = necromass_cvs(data, float(data.attrs["q"])) / necromass_cvs(as_given, float(data.attrs["q"]))
+        pool = data["outcome"].values.tolist().index(NECROMASS)
+        factors[:, pool] = np.where(here & flags[:, pool], ratio, factors[:, pool])
+    cv = factors * cv
     mean = data["mean"].transpose("arm", "outcome").values
     log_mean = effect_sizes.log_mean(mean, cv, n, bias_correction=bias_correction)
     before = data["log_mean"].transpose("arm", "outcome").values

@@ -1,11 +1,11 @@
 """How much plots vary: a hierarchical model of ln CV, fitted first and alone, from the SDs that a table reports.
 
     ln CV of arm a and pool p  ~ Normal(μ_p + study effect, ω_p²),   study effect ~ Normal(0, τ²), one for all pools
-    (n − 1) s²/σ²              ~ χ² with n − 1 degrees of freedom,   s/mean the sample CV, σ/mean the CV
+    ν s²/σ²                    ~ χ² with ν degrees of freedom,   s/mean the sample CV, σ/mean the CV
 
-An SD from n = 3 is itself uncertain (the standard deviation of ln s is 0.64), so arms that report theirs get a CV from
-the model, too, drawn towards what the other arms of the study and the table say; arms without SD get theirs from the
-model alone.
+An SD from n = 3 (ν = 2) is itself uncertain (the standard deviation of ln s is 0.64), so arms that report theirs get a
+CV from the model, too, drawn towards what the other arms of the study and the table say; arms without SD get theirs
+from the model alone.
 
 CVs and study effects are integrated out (`cv_posterior`), so few parameters are left. Proposals are fitted to their
 posterior on the scale on which the prior is standard normal, frozen and weighed; then everything else is drawn from its
@@ -82,7 +82,13 @@ class CVFit:
 
 
 def fit_cvs(
-    sample_cv: Array, n: Array, study: NDArray[np.intp], present: Flags, priors: Priors, rng: np.random.Generator
+    sample_cv: Array,
+    df: Array,
+    study: NDArray[np.intp],
+    present: Flags,
+    priors: Priors,
+    rng: np.random.Generator,
+    shared_with: NDArray[np.intp] | None = None,
 ) -> CVFit:
     """Draw the CVs of all arms from their posterior.
 
@@ -90,16 +96,29 @@ def fit_cvs(
     ----------
     sample_cv : array (arm, pool)
         Reported or derived SD over mean, positive; NaN where there is none. One at least is a number.
-    n : array (arm, pool)
-        Replicate plots, at least 2 where a sample CV is given.
+    df : array (arm, pool)
+        Degrees of freedom of the sample CVs, n − 1 of n plots: at least 1 where there is one.
     study : array of int (arm,)
         Which study each arm belongs to, 0, 1, ...
     present : array of bool (arm, pool)
         Which pools were measured.
     priors : Priors
     rng : numpy.random.Generator
+    shared_with : array of int (arm, pool), optional
+        Which arm each arm shares its CV with, the first of a unit: the sample CV of that arm alone is data, and all
+        arms of the unit get its draws. By default each arm has its own.
+
+    Raises
+    ------
+    ValueError
+        A sample CV without a degree of freedom.
     """
-    data = measured(sample_cv, n, study)
+    first = np.arange(len(study))[:, None]
+    shared = np.broadcast_to(first, sample_cv.shape) if shared_with is None else shared_with
+    given = ~np.isnan(sample_cv)
+    if not (df[given] >= 1).all():
+        raise ValueError("a sample CV has at least one degree of freedom: two plots, or leave it NaN")
+    data = measured(np.where(shared == first, sample_cv, np.nan), df, study)
     z, log_weight = _explored(data, priors, rng)
     k, ess = pareto_k(log_weight), efficiency(log_weight) * len(log_weight)
     # a comb through the cumulated weights: every draw as often as its weight says, to one
@@ -107,7 +126,8 @@ def fit_cvs(
     places = np.searchsorted(np.cumsum(normalised(log_weight)), comb).clip(max=len(z) - 1)
     found = priors.parameters(z[rng.permutation(places)])
     squares, cv = _cvs(data, found.take(slice(0, _DRAWS)), study, present & np.isnan(sample_cv), rng)
-    rms = np.where(present, np.sqrt(squares), np.nan)
+    rms = np.where(present, np.sqrt(np.take_along_axis(squares, shared, axis=0)), np.nan)
+    cv = np.take_along_axis(cv, shared[None], axis=1)
     passed = bool(k < LARGEST_K and ess >= SMALLEST_ESS)
     return CVFit(found, rms, np.where(present, cv, np.nan), k, ess, passed)
 

@@ -19,6 +19,11 @@ from mcpbayes.workers import in_threads
 _STEP: Final = 0.75
 _LATTICE: Final = _STEP * np.arange(-6, 7)
 
+#: Below its top by this much in ln density the end of a lattice leaves nothing out; where it lies higher, as in a study
+#: far from the others, the lattice is moved by whole steps, so many times at most.
+_NEGLIGIBLE: Final = 7.0
+_MOVES: Final = 12
+
 #: From how many pieces on a pool of threads is worth its start.
 _WORTH_THREADS: Final = 16
 
@@ -108,12 +113,12 @@ class Measured:
     kind: NDArray[np.intp]
 
 
-def measured(sample_cv: Array, n: Array, study: NDArray[np.intp]) -> Measured:
-    """Return the sample CVs (arm, pool) that are numbers, in rows."""
+def measured(sample_cv: Array, df: Array, study: NDArray[np.intp]) -> Measured:
+    """Return the sample CVs (arm, pool) that are numbers, with their degrees of freedom, in rows."""
     arm, pool = np.nonzero(~np.isnan(sample_cv))
     order = np.lexsort((pool, arm, study[arm]))
     arm, pool = arm[order], pool[order]
-    nu, cv = n[arm, pool] - 1.0, sample_cv[arm, pool]
+    nu, cv = df[arm, pool].astype(float), sample_cv[arm, pool]
     bias, noise = error_moments(nu)
     new = np.diff(study[arm], prepend=-1) > 0
     pairs, kind = np.unique(np.stack([nu, pool.astype(float)]), axis=1, return_inverse=True)
@@ -183,12 +188,34 @@ def study_lattice(data: Measured, found: Parameters, offset: Array | float = 0.0
     tau = np.maximum(found.tau, 1e-6)[:, None]
     spread = 1.0 / (1.0 / tau**2 + precision)
     sd = np.sqrt(spread)
-    effect = (spread * score + _STEP * offset * sd)[..., None] + sd[..., None] * _LATTICE
     rows, start = _rows(data, found.omega)
-    density = look_up(rows, start[..., None], (apart[..., None] - effect[:, data.group]) / unit[..., None])
-    density -= np.log(unit)[..., None]
-    own = -0.5 * (effect / tau[..., None]) ** 2 - np.log(tau)[..., None] - 0.5 * np.log(2 * np.pi)
-    return effect, own + np.add.reduceat(density, data.starts, axis=1), _STEP * sd
+
+    def at(effect: Array) -> Array:
+        density = look_up(rows, start[..., None], (apart[..., None] - effect[:, data.group]) / unit[..., None])
+        density -= np.log(unit)[..., None]
+        own = -0.5 * (effect / tau[..., None]) ** 2 - np.log(tau)[..., None] - 0.5 * np.log(2 * np.pi)
+        return np.asarray(own + np.add.reduceat(density, data.starts, axis=1))
+
+    effect = (spread * score + _STEP * offset * sd)[..., None] + sd[..., None] * _LATTICE
+    values = at(effect)
+    for _ in range(_MOVES):
+        steps = _steps_to_middle(values)
+        if not steps.any():
+            break
+        effect = effect + (_STEP * sd * steps)[..., None]
+        values = at(effect)
+    return effect, values, _STEP * sd
+
+
+def _steps_to_middle(values: Array) -> Array:
+    """Return by how many whole steps each lattice has to move, 0 where its ends are negligible."""
+    top = values.max(axis=-1)
+    short = np.maximum(values[..., 0], values[..., -1]) > top - _NEGLIGIBLE
+    if not short.any():
+        return np.zeros(top.shape)
+    weight = np.exp(values - top[..., None])
+    middle = (weight * (_LATTICE / _STEP)).sum(axis=-1) / weight.sum(axis=-1)
+    return np.where(short, np.round(middle), 0.0)
 
 
 def _rows(data: Measured, omega: Array) -> tuple[Array, NDArray[np.intp]]:

@@ -9,10 +9,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mcpbayes.measurement import amino_sugars as conversion
-from mcpbayes.measurement import effect_sizes
 from mcpbayes.measurement.factor_draws import Central, central
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.columns import CONTROL, ROLES, TREATMENT
+from mcpbayes.tables.cvs import with_cv
 from mcpbayes.tables.labels import texts
 from mcpbayes.tables.layouts import ArmColumns, arm_columns
 from mcpbayes.tables.moments import Array, Texts, reported_cells, used_cv, used_n
@@ -135,7 +135,7 @@ def with_amino_sugars(part: xr.Dataset, rows: pd.DataFrame, controls: Sequence[s
     arms = arms.assign({name: (per_sugar, values) for name, values in added.items()})
     arms = arms.assign(source_necromass=("arm", source)).assign_coords(amino_sugar=texts(AMINO_SUGARS))
     attrs = {"factors": data.factors.name, "k_F": factors.k_f, "q": factors.q, "rho_amino_sugars": rho}
-    return _log_means(arms, bias_correction=data.bias_correction).assign_attrs(attrs)
+    return with_cv(arms, whole["cv"], bias_correction=data.bias_correction).assign_attrs(attrs)
 
 
 #: Variables of the arms that amino sugars change.
@@ -164,13 +164,3 @@ def _less(values: Array, here: NDArray[np.bool_]) -> Array:
 def _weakest(source: Texts) -> Texts:
     """Return per arm where the spread of its necromass is from: derived from that of its amino sugars, or imputed."""
     return np.where((source == IMPUTED).any(axis=1), IMPUTED, DERIVED).astype(object)
-
-
-def _log_means(arms: xr.Dataset, *, bias_correction: bool) -> xr.Dataset:
-    """Return the arms with log means and sampling covariances made anew of means, CVs, n and ϱ."""
-    mean, cv, n = (arms[name].transpose("arm", "outcome").values for name in ("mean", "cv", "n"))
-    log_mean = effect_sizes.log_mean(mean, cv, n, bias_correction=bias_correction)
-    covariance = effect_sizes.sampling_covariance(cv, n, arms["rho_within"].values)
-    return arms.assign(
-        log_mean=(("arm", "outcome"), log_mean), sampling_covariance=(("arm", "outcome", "outcome_bis"), covariance)
-    )

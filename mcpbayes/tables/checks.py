@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from mcpbayes.errors import Problem
 from mcpbayes.tables.columns import CONTROL, ROLES, TREATMENT
-from mcpbayes.tables.layouts import arm_columns
+from mcpbayes.tables.layouts import arm_columns, cells_of
 from mcpbayes.tables.moderators import PREFIX
 
 #: Prefix of columns with cells as typed, which tell apart rows whose bad cells were emptied.
@@ -53,7 +52,7 @@ def called(row: pd.Series) -> str:
 
 def depth_order(frame: pd.DataFrame, names: Mapping[str, str], raw: pd.DataFrame) -> list[Problem]:
     """Return an error for each layer whose bottom is not below its top."""
-    upside_down = frame.index[_cells(frame, "depth_bottom") <= _cells(frame, "depth_top")]
+    upside_down = frame.index[cells_of(frame, "depth_bottom") <= cells_of(frame, "depth_top")]
     return [
         Problem(
             "depth-order",
@@ -103,7 +102,3 @@ def pools_in_both_arms(rows: pd.DataFrame, names: Mapping[str, str], outcomes: I
             )
         )
     return problems
-
-
-def _cells(frame: pd.DataFrame, column: str) -> pd.Series:
-    return frame[column] if column in frame else pd.Series(np.nan, frame.index)

@@ -17,12 +17,15 @@ from mcpbayes.measurement.pooled_cv import pooled_cv
 from mcpbayes.specification.priors import number
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
-from mcpbayes.vocabulary import IMPUTED
+from mcpbayes.tables.amino_arms import converted_arms
+from mcpbayes.tables.sample_cvs import SampleCVs, any_spread, sample_cvs
+from mcpbayes.vocabulary import NECROMASS
 
 Array = NDArray[np.float64]
 
-#: Fewer SDs of a pool than these say less of its CVs than the priors do.
+#: Fewer SDs of a pool than these, or from fewer studies, say less of its CVs than the priors do.
 FEW_SDS: Final = 3
+FEW_STUDIES: Final = 2
 
 
 def with_cvs(
@@ -42,28 +45,40 @@ def with_cvs(
 
     Notes
     -----
-    Pools of which no arm has an SD keep the default. ``source_sd`` stays as it is. With ``pooled`` and
+    Pools of which no arm has an SD keep the default, arms with an SE without n the CV that carries it to their
+    variance, (SE/mean)². ``source_sd`` stays as it is. With ``pooled`` and
     ``hierarchical`` the sample CVs are kept in ``cv_sample``; log means and sampling covariances follow the new ones.
     """
-    order = ("arm", "outcome")
-    cv, source = (arms[name].transpose(*order).values for name in ("cv", "source_sd"))
-    sample = np.where(np.isin(source.astype(str), (IMPUTED, "")), np.nan, cv)
-    some = (~np.isnan(sample)).any(axis=0)
-    if model.data.sd_model == "reported" or not some.any():
+    order, correct = ("arm", "outcome"), model.data.bias_correction
+    cv, n = (arms[name].transpose(*order).values for name in ("cv", "n"))
+    sample = sample_cvs(arms, rows, controls)
+    some = (~np.isnan(sample.given)).any(axis=0)
+    if model.data.sd_model == "reported":
         return arms, []
-    n, study = arms["n"].transpose(*order).values, _studies(rows, controls)
-    arms = arms.assign(cv_sample=(order, sample))
+    problems = _few(arms, sample, rows, modelled=model.data.sd_model == "hierarchical")
+    if not some.any():
+        return arms, problems
+    arms = arms.assign(cv_sample=(order, sample.given))
+    fixed = sample.kept | np.isnan(cv)
     if model.data.sd_model == "pooled":
-        pooled = np.where(some, pooled_cv(sample, n, study), cv)
-        return with_cv(arms, np.where(np.isnan(cv), np.nan, pooled), bias_correction=model.data.bias_correction), []
+        pooled = np.where(some, pooled_cv(sample.once, n, sample.study), cv)
+        return with_cv(arms, np.where(fixed, cv, pooled), bias_correction=correct), problems
     outcomes = arms["outcome"].values.astype(str)[some].tolist()
-    present, rng = ~np.isnan(cv[:, some]), generator(0, "cvs")
-    fit = fit_cvs(sample[:, some], n[:, some], study, present, cv_priors(model, outcomes), rng)
+    fit = fit_cvs(
+        sample.given[:, some],
+        sample.df[:, some],
+        sample.study,
+        ~np.isnan(cv[:, some]),
+        cv_priors(model, outcomes),
+        generator(0, "cvs"),
+        sample.shared_with[:, some],
+    )
     made, draws = cv.copy(), np.repeat(cv[None], len(fit.cv), axis=0)
     made[:, some], draws[..., some] = fit.rms, fit.cv
-    arms = with_cv(arms, made, bias_correction=model.data.bias_correction)
+    made, draws = np.where(fixed, cv, made), np.where(fixed, cv, draws)
+    arms = with_cv(arms, made, bias_correction=correct)
     arms = arms.assign(cv_draw=(("cv_world", *order), draws)).assign_attrs(cv_model=json.dumps(_summary(fit, outcomes)))
-    return arms, _notes(arms, sample, fit)
+    return arms, problems + _not_covered(fit)
 
 
 def with_cv(arms: xr.Dataset, cv: Array, *, bias_correction: bool) -> xr.Dataset:
@@ -78,12 +93,6 @@ def with_cv(arms: xr.Dataset, cv: Array, *, bias_correction: bool) -> xr.Dataset
             effect_sizes.sampling_covariance(cv, n, arms["rho_within"].values),
         ),
     )
-
-
-def _studies(rows: pd.DataFrame, controls: Sequence[str]) -> NDArray[np.intp]:
-    """Return the study of each arm, controls first, as a number."""
-    of_control = rows.drop_duplicates("control").set_index("control")["study"].loc[list(controls)]
-    return np.unique(np.concatenate([of_control, rows["study"]]).astype(str), return_inverse=True)[1]
 
 
 def cv_priors(model: Specification, outcomes: Sequence[str]) -> Priors:
@@ -118,23 +127,34 @@ def _summary(fit: CVFit, outcomes: Sequence[str]) -> dict[str, object]:
     }
 
 
-def _notes(arms: xr.Dataset, sample: Array, fit: CVFit) -> list[Problem]:
-    """Return warnings for pools that the SDs say little or nothing of, and for draws that are not to be relied on."""
+def _few(arms: xr.Dataset, sample: SampleCVs, rows: pd.DataFrame, *, modelled: bool) -> list[Problem]:
+    """Return warnings for pools that the SDs say little or nothing of; a table without any is told elsewhere."""
+    if not any_spread(rows):
+        return []
     problems = []
-    for outcome, count in zip(arms["outcome"].values.astype(str), (~np.isnan(sample)).sum(axis=0), strict=True):
-        if count >= FEW_SDS:
+    for outcome, given in zip(arms["outcome"].values.astype(str), ~np.isnan(sample.once).T, strict=True):
+        count, studies = int(given.sum()), len(np.unique(sample.study[given]))
+        if count and (not modelled or (count >= FEW_SDS and studies >= FEW_STUDIES)):
             continue
         message = f"{count} arm{' has' if count == 1 else 's have'} an SD of {outcome}"
+        message += f", in {studies} stud{'y' if studies == 1 else 'ies'}"
         message += ": its CVs are what the priors say, rather than the table"
         if count == 0:
-            message = f"no arm has an SD of {outcome}: its CVs are data.defaults.cv, taken as known"
+            of_both = ", or those of both amino sugars," if converted_arms(arms).any() and outcome == NECROMASS else ""
+            message = f"no arm has an SD of {outcome}{of_both} and n: where it is not given its CV is "
+            message += f"data.defaults.cv.{outcome}, taken as known"
         problems.append(Problem("few-sds", message, "warning", remedy="Add what the papers report."))
-    if not fit.passed:
-        message = (
-            f"the CVs of the arms are not to be relied on: proposals did not cover their posterior (Pareto k̂ "
-            f"{fit.pareto_k:.2f}, ESS {fit.ess:.0f})"
-        )
-        limits = f"k̂ below {LARGEST_K:g} and ESS of {SMALLEST_ESS:g}"
-        remedy = "Look for SDs that are mistyped, or take --set data.dispersion.sd_model=pooled."
-        problems.append(Problem("cv-model", message, "warning", expected=limits, remedy=remedy))
     return problems
+
+
+def _not_covered(fit: CVFit) -> list[Problem]:
+    """Return a warning where the draws of the CVs are not to be relied on."""
+    if fit.passed:
+        return []
+    message = (
+        f"the CVs of the arms are not to be relied on: proposals did not cover their posterior (Pareto k̂ "
+        f"{fit.pareto_k:.2f}, ESS {fit.ess:.0f})"
+    )
+    limits = f"k̂ below {LARGEST_K:g} and ESS of {SMALLEST_ESS:g}"
+    remedy = "Look for SDs that are mistyped, or take --set data.dispersion.sd_model=pooled."
+    return [Problem("cv-model", message, "warning", expected=limits, remedy=remedy)]

@@ -68,6 +68,11 @@ def rho_column(role: str) -> str:
     return f"{RHO}_{role}"
 
 
+def shared_df_column(outcome: str) -> str:
+    """Return the name of the column with the degrees of freedom of a CV that a control shares with its treated arms."""
+    return f"shared_df_{outcome}"
+
+
 def comparisons(
     frame: pd.DataFrame, names: Mapping[str, str], layout: str, outcomes: Sequence[str]
 ) -> tuple[pd.DataFrame, dict[str, str], list[Problem]]:
@@ -88,7 +93,8 @@ def comparisons(
     -------
     rows : DataFrame
         All columns of the layout ``comparison`` (or ``contrast``) in catalogue order, those that the table lacks
-        empty, ``rho_within_control`` and ``rho_within_treatment``, ``control_row``, moderators in order of name.
+        empty, ``rho_within_control`` and ``rho_within_treatment``, ``control_row``, shared degrees of freedom where
+        there are any, moderators in order of name.
     names : dict of str to str
         Name in `rows` → the user's column.
     problems : list of Problem
@@ -104,7 +110,8 @@ def comparisons(
         map(rho_column, ROLES), np.nan
     )
     absent = {name: value for name, value in empty.items() if name not in rows}
-    ordered = [*empty, CONTROL_ROW, *moderator_columns(rows)]
+    shared = [name for name in map(shared_df_column, outcomes) if name in rows]
+    ordered = [*empty, CONTROL_ROW, *shared, *moderator_columns(rows)]
     return rows.assign(**absent)[ordered], dict(names), problems
 
 

@@ -32,6 +32,8 @@ class Moments:
     ----------
     mean, n, cv : DataFrame
         Arm (its number) by pool; CV is NaN where the plots do not tell it.
+    shared_df : DataFrame
+        Arm by pool: degrees of freedom of the CV that the arms of one control share; NaN where an arm has its own.
     rho : float
         Correlation of the pools over the plots of an arm, pooled over the table; NaN where there are too few.
     freedom : int
@@ -47,6 +49,7 @@ class Moments:
     mean: pd.DataFrame
     n: pd.DataFrame
     cv: pd.DataFrame
+    shared_df: pd.DataFrame
     rho: float
     freedom: int
     blocked: Mapping[str, tuple[int, ...]]
@@ -85,18 +88,19 @@ def plot_moments(plots: pd.DataFrame, outcomes: Sequence[str]) -> Moments:
     """
     by_arm = plots.groupby(ARM)
     mean, n = by_arm[list(outcomes)].mean(), by_arm[list(outcomes)].count()
-    cv = pd.DataFrame(np.nan, mean.index, list(outcomes))
+    cv, shared = (pd.DataFrame(np.nan, mean.index, list(outcomes)) for _ in range(2))
     notes: dict[str, dict[str, tuple[int, ...]]] = {"blocked": {}, "unblocked": {}, "constant": {}}
     for outcome in outcomes:
         units, unblocked = _units(plots, outcome)
         for unit in units:
             cv.loc[list(unit.arms), outcome] = _cv(unit)
+            shared.loc[list(unit.arms), outcome] = unit.freedom if unit.blocked else np.nan
         notes["blocked"][outcome] = tuple(arm for unit in units if unit.blocked for arm in unit.arms)
         notes["unblocked"][outcome] = unblocked
         notes["constant"][outcome] = tuple(arm for u in units if u.freedom and np.isnan(_cv(u)) for arm in u.arms)
     rho, freedom = _correlation(plots, outcomes) if len(outcomes) == 2 else (np.nan, 0)
     gaps = {outcome: block_gaps(plots, outcome, notes["unblocked"][outcome]) for outcome in outcomes}
-    return Moments(mean, n, cv, rho, freedom, **notes, gaps=gaps)
+    return Moments(mean, n, cv, shared, rho, freedom, **notes, gaps=gaps)
 
 
 def _cv(unit: _Unit) -> float:
@@ -177,11 +181,17 @@ def _on_its_own(arm: pd.DataFrame, outcome: str) -> _Unit:
 
 
 def _correlation(plots: pd.DataFrame, outcomes: Sequence[str]) -> tuple[float, int]:
-    """Return the correlation of two pools over plots that have both, and its degrees of freedom."""
+    """Return the correlation of two pools over plots that have both, and its degrees of freedom.
+
+    A pool whose plots all have one value says nothing of the correlation, but would add the other's squares.
+    """
     paired = plots[plots[list(outcomes)].notna().all(axis=1)]
-    first, second = (_units(paired, outcome)[0] for outcome in outcomes)
-    freedom = sum(unit.freedom for unit in first)
+    both = zip(*(_units(paired, outcome)[0] for outcome in outcomes), strict=True)
+    told = [units for units in both if not any(np.isnan(_cv(unit)) for unit in units)]
+    freedom = sum(unit.freedom for unit, _ in told)
     if freedom < ENOUGH:
         return float("nan"), freedom
-    residuals = [np.concatenate([unit.residuals.to_numpy(float) for unit in units]) for units in (first, second)]
+    residuals = [
+        np.concatenate([unit.residuals.to_numpy(float) for unit in units]) for units in zip(*told, strict=True)
+    ]
     return pooled_correlation(*residuals), freedom

@@ -12,7 +12,7 @@ from mcpbayes.errors import Problem
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.checks import called
 from mcpbayes.tables.columns import CONTROL, ROLES
-from mcpbayes.tables.layouts import RHO, arm_columns
+from mcpbayes.tables.layouts import RHO, arm_columns, shared_df_column
 from mcpbayes.tables.moderators import PREFIX, moderator_columns
 from mcpbayes.tables.naming import canonical_order
 from mcpbayes.tables.opening import Opened
@@ -59,6 +59,8 @@ def arms_of_plots(opened: Opened, data: DataSection) -> tuple[Opened, dict[int, 
         of_pool = {columns.mean: moments.mean, columns.cv: moments.cv, columns.own_n: moments.n.where(moments.n > 0)}
         frame = frame.assign(**{name: table[outcome] for name, table in of_pool.items()})
         names |= dict.fromkeys(of_pool, opened.names.get(outcome, outcome))
+        if moments.shared_df[outcome].notna().any():
+            frame[shared_df_column(outcome)] = moments.shared_df[outcome]
     if not np.isnan(moments.rho):
         frame[RHO] = moments.rho
     first = plots.index.to_series().groupby(plots[ARM]).min()

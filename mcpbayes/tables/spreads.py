@@ -8,7 +8,7 @@ import pandas as pd
 from mcpbayes.errors import Problem
 from mcpbayes.measurement.dispersion import sd_from_ci, sd_from_cv, sd_from_se
 from mcpbayes.specification.structure import DataSection
-from mcpbayes.tables.columns import dispersion_column
+from mcpbayes.tables.columns import dispersion_column, measured
 from mcpbayes.tables.intervals import ci_level, width_of_bounds
 from mcpbayes.tables.layouts import ArmColumns, arm_columns, cells_of, roles_of_row
 from mcpbayes.tables.opening import Opened
@@ -34,7 +34,7 @@ def contradicting_dispersions(opened: Opened, data: DataSection) -> list[Problem
     opened : Opened
         Cells of a layout with arms.
     data : DataSection
-        Layout and outcomes.
+        Layout and outcomes; amino sugars are looked at beside necromass.
 
     Notes
     -----
@@ -42,7 +42,7 @@ def contradicting_dispersions(opened: Opened, data: DataSection) -> list[Problem
     mean.
     """
     problems = []
-    for outcome in data.outcomes:
+    for outcome in measured(data.outcomes):
         for role in roles_of_row(data.layout):
             arm = arm_columns(data.layout, outcome, role)
             sds = _stated_sds(opened.frame, arm, data.layout, outcome, role)

@@ -9,6 +9,8 @@ from mcpbayes.evidence.assumptions import CORRELATION, CVS, FACTOR_SETS, with_as
 from mcpbayes.evidence.factor_sets import compared
 from mcpbayes.evidence.variance_shares import share_of_scale, share_of_worlds
 from mcpbayes.inference.assumed import with_dispersion
+from mcpbayes.inference.conversion import with_factors
+from mcpbayes.measurement.factor_draws import Central
 from mcpbayes.output.document.report import render
 from mcpbayes.output.folder import tables
 
@@ -139,6 +141,27 @@ def test_assumed_cvs_of_amino_sugars_are_halved_and_doubled_with_those_of_necrom
     assert np.allclose(cv.sel(amino_sugar="glucosamine"), 1) and np.allclose(cv.sel(amino_sugar="muramic_acid"), 2)
     ratio = (doubled["cv"] / data["cv"]).sel(outcome="necromass").values
     assert np.all((ratio > 1) & (ratio < 2))
+
+
+@pytest.mark.parametrize("sd_model", ["hierarchical", "reported"])
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_only_assumed_cvs_are_multiplied_whatever_they_come_from(table, factor, sd_model):
+    sds = {f"{sugar}_{role}_cv": cv for sugar, cv in (("glucosamine", 0.1), ("muramic_acid", 0.3))
+           for role in ("control", "treatment")}  # fmt: skip
+    table = table.assign(**sds)
+    table.loc[table["study"] > "S3", list(sds)] = float("nan")
+    data = mb.prepare(table, mb.load_model(settings={"data.dispersion.sd_model": sd_model}))
+    made = with_dispersion(data, factor, bias_correction=True)
+    imputed = (data["source_sd"] == "imputed").values
+    assert 0 < imputed[:, 0].sum() < len(imputed)
+    expected = np.where(imputed, factor, 1.0)
+    assert (made["cv"] / data["cv"]).values == pytest.approx(expected)
+    variances = [np.einsum("akk->ak", one["sampling_covariance"].values) for one in (made, data)]
+    assert variances[0] / variances[1] == pytest.approx(expected**2)
+    shift = (made["log_mean"] - data["log_mean"]).values
+    assert shift == pytest.approx((expected**2 - 1) * variances[1] / 2, abs=1e-12)
+    other = [with_factors(one, Central(9.0, 4.0), bias_correction=True)["cv"] for one in (made, data)]
+    assert (other[0] / other[1]).values == pytest.approx(expected)
 
 
 def test_without_amino_sugars_or_doubt_there_is_nothing_to_say(table):

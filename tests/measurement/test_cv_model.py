@@ -57,16 +57,30 @@ def test_moments_of_the_error_of_ln_s(nu):
     [(-1.9, 0.2, 0.2), (-1.6, 0.05, 0.4), (-2.2, 0.6, 0.1), (-1.8, 0.35, 0.02), (-2.5, 0.9, 0.7)],
 )
 def test_the_marginal_density_against_brute_force(mu, omega, tau):
-    data = measured(CV[:, None], N[:, None], STUDY)
+    data = measured(CV[:, None], N[:, None] - 1, STUDY)
     z_free = Priors(np.array([mu]), np.array([1.0]), tau, np.array([omega]), tau_fixed=True, omega_fixed=True)
     ours = log_marginal(data, z_free.parameters(np.zeros((1, 1))))
     assert ours[0] == pytest.approx(brute_cvs.log_marginal(CV, N - 1, STUDY, mu, omega, tau), abs=0.01)
 
 
+@pytest.mark.parametrize(("tau", "apart"), [(0.2, -4.0), (0.2, -2.0), (0.05, -4.0), (0.5, -4.0)])
+def test_a_study_far_from_the_others_is_integrated_all_the_same(tau, apart):
+    """Ten arms of one study whose CVs are e^-2 or e^-4 of what the others say."""
+    cv, nu, study = np.full(10, 0.15 * np.exp(apart)), np.full(10, 2.0), np.zeros(10, dtype=np.intp)
+    data = measured(cv[:, None], nu[:, None], study)
+    fixed = Priors(np.log([0.15]), np.array([1.0]), tau, np.array([0.3]), tau_fixed=True, omega_fixed=True)
+    x, effect = np.linspace(-12, 2, 2801), np.linspace(-20, 20, 2001) * tau
+    chi = brute_cvs.log_chi(np.log(cv[0]), x, 2.0)
+    arm = np.exp(brute_cvs.log_normal(x, np.log(0.15) + effect[:, None], 0.3) + chi).sum(axis=1) * (x[1] - x[0])
+    whole = np.exp(brute_cvs.log_normal(effect, 0.0, tau) + 10 * np.log(arm)).sum() * (effect[1] - effect[0])
+    ours = log_marginal(data, fixed.parameters(np.zeros((1, 1))))
+    assert ours[0] == pytest.approx(np.log(whole), abs=0.03)
+
+
 def test_posterior_against_brute_force():
     sample = np.append(CV, np.nan)[:, None]
     n, study = np.append(N, 3.0)[:, None], np.append(STUDY, 1)
-    fit = fit_cvs(sample, n, study, np.ones(sample.shape, dtype=bool), ONE, np.random.default_rng(1))
+    fit = fit_cvs(sample, n - 1, study, np.ones(sample.shape, dtype=bool), ONE, np.random.default_rng(1))
     means, squares = brute_cvs.posterior(CV, N - 1, STUDY, np.log(0.15), 0.5, 0.3, 0.3, silent_study=1)
     assert fit.passed and fit.ess > 200
     found = fit.parameters
@@ -81,7 +95,7 @@ def test_a_pool_without_sds_keeps_its_prior_and_a_silent_study_is_spread_by_tau(
     _, _, sample, n, study = table(6, 3, rng)
     sample[:, 1] = np.nan
     sample[study == 5] = np.nan
-    fit = fit_cvs(sample, n, study, np.ones(sample.shape, dtype=bool), TWO, rng)
+    fit = fit_cvs(sample, n - 1, study, np.ones(sample.shape, dtype=bool), TWO, rng)
     mu, omega = fit.parameters.mu[:, 1], fit.parameters.omega[:, 1]
     for draws, mean, sd in (
         (mu, TWO.location[1], 0.5),
@@ -97,9 +111,9 @@ def test_many_plots_leave_no_doubt_and_few_are_drawn_together():
     rng = np.random.default_rng(6)
     present = np.ones((15, 2), dtype=bool)
     _, _, sample, _, study = table(5, 3, rng, n=400)
-    sure = fit_cvs(sample, np.full(sample.shape, 4000.0), study, present, TWO, rng)
+    sure = fit_cvs(sample, np.full(sample.shape, 3999.0), study, present, TWO, rng)
     np.testing.assert_allclose(sure.rms, sample, rtol=0.02)
-    doubtful = fit_cvs(sample, np.full(sample.shape, 3.0), study, present, TWO, rng)
+    doubtful = fit_cvs(sample, np.full(sample.shape, 2.0), study, present, TWO, rng)
     assert np.log(doubtful.rms).std() < np.log(sample).std()
 
 
@@ -109,7 +123,7 @@ def test_what_is_absent_stays_absent_and_what_is_fixed_stays_fixed():
     present = np.ones(sample.shape, dtype=bool)
     present[0, 0], sample[0, 0] = False, np.nan
     fixed = Priors(TWO.location, TWO.spread, 0.0, np.array([0.2, 0.1]), tau_fixed=True, omega_fixed=True)
-    fit = fit_cvs(sample, n, study, present, fixed, rng)
+    fit = fit_cvs(sample, n - 1, study, present, fixed, rng)
     assert np.isnan(fit.rms[0, 0]) and np.isnan(fit.cv[:, 0, 0]).all()
     assert np.isfinite(fit.rms[present]).all() and (fit.cv[:, present] > 0).all()
     assert fit.cv.shape == (KEPT, 8, 2)
@@ -121,7 +135,7 @@ def test_root_mean_squares_are_those_of_the_draws():
     rng = np.random.default_rng(8)
     _, _, sample, n, study = table(10, 3, rng)
     sample[study > 6] = np.nan
-    fit = fit_cvs(sample, n, study, np.ones(sample.shape, dtype=bool), TWO, rng)
+    fit = fit_cvs(sample, n - 1, study, np.ones(sample.shape, dtype=bool), TWO, rng)
     of_draws = np.sqrt(np.mean(fit.cv**2, axis=0))
     np.testing.assert_allclose(of_draws, fit.rms, rtol=0.5)
     assert of_draws.mean() == pytest.approx(fit.rms.mean(), rel=0.05)
@@ -140,7 +154,7 @@ def test_calibration_on_simulated_tables():
     for _ in range(100):
         truth, x, sample, n, study = table(6, 2, rng)
         sample[study == 0] = np.nan
-        fit = fit_cvs(sample, n, study, np.ones(sample.shape, dtype=bool), TWO, rng)
+        fit = fit_cvs(sample, n - 1, study, np.ones(sample.shape, dtype=bool), TWO, rng)
         found = fit.parameters
         ranks.append(
             [
@@ -154,3 +168,26 @@ def test_calibration_on_simulated_tables():
         )
     for column in np.array(ranks).T:
         assert kstest(column, "uniform").pvalue > 0.001
+
+
+def test_a_cv_that_two_arms_share_counts_once():
+    """Sixty simulated studies of two arms that share one sample CV with ν = 3; all true CVs are 0.15."""
+    rng = np.random.default_rng(12)
+    studies = 60
+    own = 0.15 * np.sqrt(rng.chisquare(3, studies) / 3)
+    sample, study = np.repeat(own, 2)[:, None], np.repeat(np.arange(studies), 2)
+    df, present = np.full(sample.shape, 3.0), np.ones(sample.shape, dtype=bool)
+    first = 2 * study[:, None]
+    once = fit_cvs(sample, df, study, present, ONE, np.random.default_rng(1), first)
+    twice = fit_cvs(sample, df, study, present, ONE, np.random.default_rng(1))
+    alone = fit_cvs(sample[::2], df[::2], study[::2], present[::2], ONE, np.random.default_rng(1))
+    tau, inflated, expected = (fit.parameters.tau.mean() for fit in (once, twice, alone))
+    assert tau == pytest.approx(expected, abs=0.02)
+    assert inflated > 1.5 * tau and tau < 0.2
+    np.testing.assert_array_equal(once.cv[:, ::2], once.cv[:, 1::2])
+    np.testing.assert_array_equal(once.rms[::2], once.rms[1::2])
+
+
+def test_a_sample_cv_of_one_plot_is_refused():
+    with pytest.raises(ValueError, match="at least one degree of freedom"):
+        fit_cvs(CV[:, None], N[:, None] - 3, STUDY, np.ones((4, 1), dtype=bool), ONE, np.random.default_rng(1))

@@ -18,7 +18,7 @@ def test_nuts_agrees():
     sample = np.exp(x) * np.sqrt(rng.chisquare(2, x.shape) / 2)
     sample[study == 4, 0] = np.nan
     n = np.full(x.shape, 3.0)
-    fit = fit_cvs(sample, n, study, np.ones(x.shape, dtype=bool), PRIORS, rng)
+    fit = fit_cvs(sample, n - 1, study, np.ones(x.shape, dtype=bool), PRIORS, rng)
     draws = nuts(sample, study)
     for ours, theirs in (
         *((fit.parameters.mu[:, k], draws["mu"][:, k]) for k in range(2)),

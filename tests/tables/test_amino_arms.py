@@ -102,6 +102,21 @@ def test_the_cv_of_necromass_follows_from_the_sds_of_the_amino_sugars():
     assert variance == pytest.approx(expected**2 / 4)
 
 
+@pytest.mark.parametrize("sugar", ["glucosamine", "muramic_acid"])
+def test_spreads_of_amino_sugars_that_cannot_be_are_errors(sugar):
+    table = without_reported(amino_table(**{f"{sugar}_control_sd": 0.01}))
+    large = 2.1 * table.loc[1, f"{sugar}_treatment"]  # four plots: at most twice the mean
+    impossible = found(spoilt(table, 3, **{f"{sugar}_treatment_sd": large}), "impossible-dispersion")
+    assert (impossible.severity, impossible.rows, impossible.column) == ("error", (3,), f"{sugar}_treatment_sd")
+    apart = found(spoilt(table, 3, **{f"{sugar}_treatment_sd": 0.01, f"{sugar}_treatment_se": 0.01}), CONTRADICT)
+    assert (apart.severity, apart.rows) == ("error", (3,))
+    fine = spoilt(table, 3, **{f"{sugar}_treatment_sd": 0.01, f"{sugar}_treatment_se": 0.005})
+    assert not {"impossible-dispersion", CONTRADICT} & set(checks_of(fine))
+
+
+CONTRADICT = "dispersions-contradict"
+
+
 def test_without_any_sd_necromass_has_its_default_cv():
     data = prepared(without_reported(amino_table()))
     assert necromass(data, "cv") == pytest.approx(0.20)

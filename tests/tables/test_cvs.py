@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from made_amino import amino_table
 from made_tables import comparison_table, found, spoilt
 
 from mcpbayes.measurement.pooled_cv import pooled_cv
@@ -100,8 +101,8 @@ def test_few_sds_are_a_warning():
     table = spoilt(table, 2, soc_treatment_sd=1.4, necromass_treatment_sd=0.9)
     problems = [p for p in check_table(table, load_model()) if p.check == "few-sds"]
     assert [p.message.split(":")[0] for p in problems] == [
-        "1 arm has an SD of necromass",
-        "1 arm has an SD of soc",
+        "1 arm has an SD of necromass, in 1 study",
+        "1 arm has an SD of soc, in 1 study",
     ]
 
 
@@ -119,3 +120,46 @@ def test_other_cvs_keep_what_is_not_about_them(modelled):
     np.testing.assert_allclose(doubled["sampling_covariance"], 4 * modelled["sampling_covariance"])
     np.testing.assert_allclose(doubled["log_mean"], np.log(modelled["mean"]))
     np.testing.assert_array_equal(doubled["cv_draw"], modelled["cv_draw"])
+
+
+def test_sds_of_one_study_are_few_however_many():
+    problems = [p for p in check_table(partly(["S2", "S3", "S4"]), load_model()) if p.check == "few-sds"]
+    assert ["in 1 study" in p.message for p in problems] == [True, True]
+    assert not [p for p in check_table(partly(["S3", "S4"]), load_model()) if p.check == "few-sds"]
+
+
+@pytest.mark.parametrize("sd_model", ["hierarchical", "pooled"])
+def test_the_sd_of_one_of_two_amino_sugars_is_too_few(sd_model):
+    table = amino_table(glucosamine_control_sd=0.05, glucosamine_treatment_sd=0.05)
+    problems = [p for p in check_table(table, model(sd_model)) if p.check == "few-sds"]
+    assert ["both amino sugars" in p.message for p in problems] == [True, False]
+
+
+SE = {name.replace("_sd", "_se"): value for name, value in zip(SDS, (0.3, 0.4, 0.5, 0.6), strict=True)}
+
+
+@pytest.mark.parametrize("sd_model", ["hierarchical", "pooled", "reported"])
+@pytest.mark.parametrize("default", [3, 8])
+def test_an_se_without_n_is_the_variance_and_nothing_else(sd_model, default):
+    table = comparison_table()
+    silent = table["study"].isin(["S3", "S4"])
+    table.loc[silent, ["n_control", "n_treatment", *SDS]] = np.nan
+    for name, value in SE.items():
+        table[name] = np.where(silent, value, np.nan)
+    settings = {"data.dispersion.sd_model": sd_model, "data.defaults.n": default}
+    data = prepare(table, load_model(settings=settings))
+    here = np.array([name[:2] in ("S3", "S4") for name in data["arm"].values.astype(str)])
+    treated = data["treated"].values
+    se = np.where(treated[:, None], [0.4, 0.6], [0.3, 0.5])
+    expected = ((se / data["mean"].values) ** 2)[here]
+    worlds = [data]
+    if sd_model == "hierarchical":
+        worlds += [with_cv(data, data["cv_draw"].values[place], bias_correction=True) for place in (0, 7)]
+    for world in worlds:
+        np.testing.assert_allclose(np.einsum("akk->ak", world["sampling_covariance"].values)[here], expected)
+    assert (data["source_sd"].values[here] == "derived").all()
+    if sd_model != "reported":
+        assert np.isnan(data["cv_sample"].values[here]).all()
+        without = table.drop(columns=list(SE))
+        others = prepare(without, load_model(settings=settings))["cv"].values[~here]
+        np.testing.assert_allclose(data["cv"].values[~here], others, rtol=1e-12)

@@ -41,9 +41,9 @@ def plot_table(studies: int = 3, plots: int = 4, seed: int = 1, **columns: objec
 
 
 def prepared(table: pd.DataFrame, moderators: str | None = None, **settings: object) -> xr.Dataset:
-    changes = {"data.layout": "plot", "data.dispersion.sd_model": "reported"} | {
-        key.replace("__", "."): value for key, value in settings.items()
-    }
+    """The CVs that the plots say, unless a model of them is asked for."""
+    changes = {"data.layout": "plot", "data.dispersion.sd_model": "reported"}
+    changes |= {key.replace("__", "."): value for key, value in settings.items()}
     return prepare(table, load_model(settings=changes, moderators=moderators))
 
 
@@ -109,6 +109,20 @@ def test_the_correlation_is_pooled_over_the_arms_of_the_table():
     assert set(data["source_rho"].values) == {"derived"}
 
 
+def test_copied_values_say_nothing_of_the_correlation():
+    """Simulated plots with a true correlation of 0.6; SOC of every other arm is one value, copied into all plots."""
+    table = plot_table(studies=60, plots=5)
+    rng = np.random.default_rng(4)
+    values = np.exp(rng.multivariate_normal([2, 3], [[0.02, 0.6 * np.sqrt(2e-4)], [0.6 * np.sqrt(2e-4), 0.01]], 900))
+    table[POOLS] = values.round(4)
+    copied = (table.groupby(["study", "treatment"]).ngroup() % 2 == 0).to_numpy()
+    table.loc[copied, "soc"] = 20.0
+    data = prepared(table)
+    assert float(data["rho_within"][0]) == pytest.approx(0.6, abs=0.08)
+    note = found(table, "correlation-from-plots", data__layout="plot")
+    assert "(360 degrees of freedom)" in note.message
+
+
 def test_the_correlation_of_few_plots_is_the_default():
     data = prepared(plot_table(studies=3, plots=2))  # 9 degrees of freedom
     assert set(data["rho_within"].values) == {0.5}
@@ -154,6 +168,23 @@ def test_complete_blocks_are_taken_out_with_the_right_degrees_of_freedom():
     assert expected < own.query("treatment == ''")["soc"].std() / own.query("treatment == ''")["soc"].mean()
     assert found(table, "blocks-taken-out", data__layout="plot").severity == "note"
     np.testing.assert_allclose(data["mean"], prepared(table.drop(columns="block"))["mean"], rtol=0)
+
+
+def test_arms_in_blocks_share_the_draws_of_their_cv_and_count_once():
+    table = blocked_table()
+    data = prepared(table, data__dispersion__sd_model="hierarchical")
+    draws = data["cv_draw"].sel(arm=["S3: CK", "S3: manure", "S3: straw"]).values
+    assert (draws == draws[:, :1]).all() and np.ptp(draws[:, 0], axis=0).min() > 0
+    assert (data["cv"].sel(arm="S3: CK") == data["cv"].sel(arm="S3: straw")).all()
+    assert not (data["cv"].sel(arm="S3: CK") == data["cv"].sel(arm="S2: CK")).any()
+    plain = prepared(table.drop(columns="block"), data__dispersion__sd_model="hierarchical")["cv_draw"]
+    assert not (plain.sel(arm="S3: CK") == plain.sel(arm="S3: straw")).any()
+    pooled = prepared(table, data__dispersion__sd_model="pooled")
+    expected = np.sqrt((pooled["cv_sample"].sel(arm=["S1: CK", "S2: CK", "S3: CK"]) ** 2).mean("arm"))
+    np.testing.assert_allclose(pooled["cv"], np.tile(expected, (9, 1)))
+    two = prepared(table.query("study != 'S3'"), data__dispersion__sd_model="hierarchical")
+    few = [p["message"] for p in json.loads(two.attrs["problems"]) if p["check"] == "few-sds"]
+    assert len(few) == 2 and all("2 " in message for message in few)
 
 
 def test_the_error_of_blocks_is_calibrated():

@@ -8,6 +8,7 @@ import xarray as xr
 from mcpbayes.inference.doubts import CARRIED
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.material import Row, heading, is_on, outcome_words
+from mcpbayes.vocabulary import IMPUTED
 
 _POOLED: Final = (
     "The sampling variances of all arms, with and without a reported SD, were taken from one CV per pool, the mean "
@@ -52,9 +53,10 @@ def dispersion(result: xr.DataTree, data: xr.Dataset) -> Row | None:
 
 
 def _pooled(data: xr.Dataset) -> list[str]:
-    """Return the pooled CV of each pool, in words."""
+    """Return the pooled CV of each pool, in words; arms with an SE without n have none of it."""
     pools = data["outcome"].values.astype(str)
-    return [f"{numbers.significant(float(data['cv'].sel(outcome=o).max()))} for {outcome_words(o)}" for o in pools]
+    cv = data["cv"].where(data["cv_sample"].notnull() | (data["source_sd"] == IMPUTED))
+    return [f"{numbers.significant(float(cv.sel(outcome=o).max()))} for {outcome_words(o)}" for o in pools]
 
 
 def _row(what: str, said: list[float]) -> Row:

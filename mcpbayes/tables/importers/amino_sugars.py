@@ -7,6 +7,8 @@ from typing import Final
 import pandas as pd
 
 from mcpbayes.errors import Problem, SpecificationError
+from mcpbayes.measurement.amino_sugars import bacterial_necromass, fungal_necromass
+from mcpbayes.specification.factors import CONVENTIONAL, NAMED
 from mcpbayes.tables.guess import nearest
 from mcpbayes.tables.importers import ledger
 from mcpbayes.tables.importers.ledger import Imported
@@ -22,11 +24,6 @@ NUMBERS: Final = ("Latitude", "Longitude", "MurA", "GlcN", "SOC", "MAT", "MAP", 
 _PLACE: Final = ["study", "Latitude", "Longitude"]
 #: The file gives amino sugars in µg/g; SOC in mg/g, which is g/kg.
 _UG_TO_MG: Final = 1e-3
-#: Conventional factors k_B = 45, k_F = 9, two moles of glucosamine per mole of muramic acid in bacteria: bacterial
-#: necromass C 45 MurN, fungal 9 (GlcN − 2 MurN · 179.17/251.23), together 9 GlcN + 32.16 MurN.
-K_BACTERIA: Final = 45.0
-K_FUNGI: Final = 9.0
-BACTERIAL_GLUCOSAMINE: Final = 2.0 * 179.17 / 251.23
 
 
 def import_amino_sugars(path: str | Path, *, reference: str | None = None) -> Imported:
@@ -72,9 +69,11 @@ def import_amino_sugars(path: str | Path, *, reference: str | None = None) -> Im
 
 def _necromass(rows: pd.DataFrame) -> dict[str, pd.Series]:
     """Return necromass C, its fungal and its bacterial part, mg/kg, by the conventional factors."""
-    bacterial = K_BACTERIA * rows["MurA"]
-    fungal = K_FUNGI * (rows["GlcN"] - BACTERIAL_GLUCOSAMINE * rows["MurA"])
-    return {"fungal": fungal, "bacterial": bacterial, "necromass": fungal + bacterial}
+    factors = NAMED[CONVENTIONAL]
+    bacterial = bacterial_necromass(rows["MurA"], factors.k_b.middle)
+    fungal = fungal_necromass(rows["GlcN"], rows["MurA"], factors.k_f.middle, factors.rho_b.middle)
+    parts = {"fungal": fungal, "bacterial": bacterial, "necromass": fungal + bacterial}
+    return {name: pd.Series(values, rows.index) for name, values in parts.items()}
 
 
 def _order(reference: str | None, present: set[str]) -> list[str]:

@@ -185,7 +185,8 @@ def _labelled(rows: pd.DataFrame, rules: Labels, fractions: str) -> tuple[pd.Dat
     for pool, columns in (("necromass", ["microbial_necromass_C", "gluN", "murA"]), ("soc", ["soc", "soil_C"])):
         without = rows["study"].map(lambda study, pool=pool: pool in rules.rule(study).without)
         rows.loc[without, columns] = np.nan
-        rows.loc[without, "flag"] = f"{pool} is not used in this study"
+        said = rows["flag"].str.cat(pd.Series(f"{pool} is not used in this study", rows.index), "; ")
+        rows["flag"] = rows["flag"].where(~without, said.str.removeprefix("; "))
     fraction = (reasons == "") & (rows["fraction_scheme"] != BULK)
     if fractions == "bulk":
         reasons[fraction] = rows["fraction_scheme"][fraction] + ": only bulk soil is paired (--fractions all)"

@@ -182,6 +182,17 @@ def test_own_labels_replace_the_shipped_ones(tmp_path):
     ]
 
 
+def test_what_a_study_is_used_without_joins_its_other_flags(tmp_path):
+    labels = tmp_path / "mine.toml"
+    text = 'schema = 1\n[controls]\nanywhere = ["CK"]\n[studies.900]\nwithout = ["necromass"]\n'
+    labels.write_text(text, encoding="utf-8")
+    rows = [control(lyrtop_cm="45056", murA="0"), treated(), control(SNDB_study_number="901")]
+    flags = import_sndb(database(tmp_path, rows), labels=labels).rows["flag"].tolist()
+    without = "necromass is not used in this study"
+    date = "the depth is a spreadsheet's date and left empty"
+    assert flags == [f"{date}; murA of zero or less is not used; {without}", without, ""]
+
+
 def test_blocks_begin_with_their_control(tmp_path):
     labels = tmp_path / "mine.toml"
     labels.write_text('schema = 1\n[controls]\nanywhere = ["CK"]\n[studies.900]\nblocks = true\n', encoding="utf-8")
