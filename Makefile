@@ -14,7 +14,7 @@ help:
 	@echo "make test   the test suite"
 	@echo "make lint   formatting, linters, strict types"
 	@echo "make notebooks  run the notebooks and keep their output"
-	@echo "make benchmarks  speed, studies left out, robustness and calibration of engine and scenarios, recorded"
+	@echo "make benchmarks  speed, studies left out, robustness, calibration, missing SDs, scenarios, recorded"
 	@echo "make lock   write constraints.txt anew from pyproject.toml"
 
 demo: $(STAMP)
@@ -40,6 +40,7 @@ benchmarks: $(STAMP)
 	$(RUN)python -m benchmarks.orthants
 	$(RUN)python -m benchmarks.scenarios
 	$(RUN)python -m benchmarks.scenario_calibration
+	$(RUN)python -m benchmarks.missing_sds
 
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.12 --generate-hashes --no-header -o constraints.txt

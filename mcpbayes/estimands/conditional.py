@@ -17,7 +17,7 @@ from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.walk import pools_of
 from mcpbayes.inference.coordinates import covariances
-from mcpbayes.inference.engine import data_of_fits
+from mcpbayes.inference.engine import data_of_fits, number_of_fits
 from mcpbayes.inference.hierarchy import Covariances
 from mcpbayes.inference.moments import marginal_moments
 from mcpbayes.inference.root import CoefficientPrior, coefficient_prior, root_moments
@@ -63,7 +63,8 @@ def why_not_normal(result: xr.DataTree) -> str:
     """Return why effects of a result are not known to be normal given φ; empty where they are."""
     if result.attrs.get(words.CONDITIONAL) != words.GAUSSIAN:
         return "the fit does not say that effects are normal given standard deviations and correlations"
-    if len(_data(result)) != worlds_of(group(result, words.POSTERIOR)):
+    made = worlds_of(group(result, words.POSTERIOR))
+    if made > 1 and number_of_fits(group(result, words.DATA), specification(result)) != made:
         return "the data of every world are not at hand"
     return ""
 
@@ -169,15 +170,12 @@ def observed_normals(found: list[World]) -> Iterator[tuple[Index, Index, Normals
     both = list(found[0].pools)
     walks = [marginal_moments(one.tree, one.sigma, one.prior, one.kind_factor) for one in found]
     for parts in zip(*walks, strict=True):
-        mean = np.concatenate([_joined(part.study_mean, part.comparison_mean) for part in parts], axis=-1)
-        sigma = np.concatenate([_joined(part.study_covariance, part.comparison_covariance) for part in parts], axis=-1)
+        mean = np.concatenate([np.concatenate([part.study_mean, part.comparison_mean]) for part in parts], axis=-1)
+        both_levels = [np.concatenate([part.study_covariance, part.comparison_covariance]) for part in parts]
+        sigma = np.concatenate(both_levels, axis=-1)
         block = parts[0].block
         yield (
             np.arange(block.studies.start, block.studies.stop),
             block.comparisons,
             Normals(np.moveaxis(mean[:, both], 1, 0), np.moveaxis(sigma[:, both][:, :, both], (1, 2), (0, 1))),
         )
-
-
-def _joined(study: Array, comparison: Array) -> Array:
-    return np.concatenate([study, comparison])

@@ -81,9 +81,9 @@ def summarise_draws(
         Values are those of all draws together, every world with equal weight; ``r_hat``, ``ess_bulk`` and ``ess_tail``
         as of `convergence`; ``mcse_mean`` as of `mcse_mean`.
     """
-    if worlds == 1:
-        return single.summarise_draws(draws, interval_kind, interval_prob, compiled=compiled)
     found = single.summarise_draws(draws, interval_kind, interval_prob, compiled=compiled)
+    if worlds == 1:
+        return found
     return found | convergence(draws, worlds, compiled=compiled) | {"mcse_mean": mcse_mean(draws, worlds, drawn=drawn)}
 
 

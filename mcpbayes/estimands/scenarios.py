@@ -106,10 +106,10 @@ def classify(result: xr.DataTree, settings: Settings = (), method: Method = "aut
             "data.outcomes",
         )
     data, posterior = group(new, words.DATA), group(new, words.POSTERIOR)
-    asked, counts = targets(data, posterior, at), None
-    if method == EXACT and (reason := why_counted(new)):
+    asked, counts, reason = targets(data, posterior, at), None, why_counted(new)
+    if method == EXACT and reason:
         raise SpecificationError(f"exact probabilities cannot be had: {reason}; take 'auto' or 'counting'", "method")
-    if method == COUNTING or why_counted(new):
+    if method == COUNTING or reason:
         count, absolute = counting(new), points_of(specification(new).scenarios) is not None
         walk = sources(data, posterior, change, asked, new.attrs["seed"], ratios=absolute)
         counts = in_threads(lambda source: count(source()), walk)

@@ -103,10 +103,9 @@ def _with_draws_of_k_f(tree: xr.DataTree, part: Triples, place: int, seed: int) 
     data, posterior = tree[words.DATA].to_dataset(), tree[words.POSTERIOR].to_dataset()
     shape = posterior.sizes["chain"], posterior.sizes["draw"]
     draws = shape[0] * shape[1]
-    quantiles = np.sort(part.k_f)[
-        ((np.arange(draws) + 0.5) * len(part.k_f) / draws).astype(int)
-    ]  # the stratum's own distribution
-    drawn = generator(seed, FACTORS, 1 + place).permutation(quantiles).reshape(shape)
+    # evenly spaced quantiles of the stratum
+    evenly = np.sort(part.k_f)[((np.arange(draws) + 0.5) * len(part.k_f) / draws).astype(int)]
+    drawn = generator(seed, FACTORS, 1 + place).permutation(evenly).reshape(shape)
     k_f = xr.DataArray(drawn, dims=("chain", "draw"))
     shift = np.log(k_f / float(data.attrs[K_F]))
     ours = set(data["control_of_arm"].values[converted_arms(data)])

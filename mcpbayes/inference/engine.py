@@ -52,9 +52,9 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
         ``observed_data``. Effects are on the log scale, baselines in ln(g/kg), of stocks in ln(Mg/ha).
         Attr ``engine`` says which one it was.
         Of large tables (`vocabulary.STORED_AT_MOST`) effects of single studies and comparisons and ``log_likelihood``
-        are not stored. With a prior ``rho_within`` the result is pooled over worlds, see `worlds.pool`, or, with its
-        ``update``, ``posterior`` has one more parameter, ``rho_within``, and ``data`` shows its covariances at the
-        prior's median.
+        are not stored. Where the table leaves CVs, conversion factors of amino sugars or the correlation of the pools
+        over plots in doubt, the result is pooled over worlds, see `worlds.pool`; with the ``update`` of ``rho_within``,
+        ``posterior`` has one more parameter, ``rho_within``, and ``data`` shows its covariances at the prior's median.
 
     Raises
     ------
@@ -135,6 +135,11 @@ def data_of_fits(arms: xr.Dataset, model: Specification) -> list[xr.Dataset]:
     if _worlds(found) == 1:
         return [central_data(base, found)]
     return [world_data(base, found, place) for place in places(found)]
+
+
+def number_of_fits(arms: xr.Dataset, model: Specification) -> int:
+    """Return how many sets `data_of_fits` makes, without making them."""
+    return _worlds(doubts(arms, model))
 
 
 def typical_data(arms: xr.Dataset, model: Specification) -> xr.Dataset:

@@ -6,7 +6,7 @@ world counts the same, whatever its fit; with ``priors.rho_within.update`` there
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -198,23 +198,19 @@ def _along_chains(parts: Sequence[xr.Dataset]) -> xr.Dataset:
     return xr.Dataset(variables, kept | {"chain": np.arange(chains * len(parts)), "world": world})
 
 
-#: What `one_fit` leaves of a thinned fit's own diagnostics → the worse.
-_CONVERGENCE: Final = (("r_hat", np.fmax.reduce), ("ess_bulk", np.fmin.reduce), ("ess_tail", np.fmin.reduce))
+#: Diagnostics of one fit → the worse of several; the last three are there where draws were thinned.
+_WORSE: Final[dict[str, Callable[[list[Any]], Any]]] = {
+    "pareto_k": np.max,
+    "efficiency": np.min,
+    "attempt": np.max,
+    "passed": np.min,
+    "r_hat": np.fmax.reduce,
+    "ess_bulk": np.fmin.reduce,
+    "ess_tail": np.fmin.reduce,
+}
 
 
 def _worst(attrs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the attrs of the first world, those that judge it replaced by the worst of all."""
-    found = dict(attrs[0])
-    for name, worst in (
-        ("pareto_k", np.max),
-        ("efficiency", np.min),
-        ("attempt", np.max),
-        ("passed", np.min),
-    ) + _CONVERGENCE:
-        if name in found:
-            found[name] = (
-                float(worst([one[name] for one in attrs]))
-                if name in dict(_CONVERGENCE)
-                else worst([one[name] for one in attrs]).item()
-            )
-    return found
+    here = {name: worst for name, worst in _WORSE.items() if name in attrs[0]}
+    return dict(attrs[0]) | {name: worst([one[name] for one in attrs]).item() for name, worst in here.items()}

@@ -9,8 +9,7 @@ from the model alone.
 
 CVs and study effects are integrated out (`cv_posterior`), so few parameters are left. Proposals are fitted to their
 posterior on the scale on which the prior is standard normal, frozen and weighed; then everything else is drawn from its
-exact conditional. A Gibbs sampler of the same model gave the same numbers and took ten times as long: with n = 3 single
-CVs and what they share hold each other.
+exact conditional. A Gibbs sampler would creep: with n = 3 single CVs and what they share hold each other.
 """
 
 from collections.abc import Callable

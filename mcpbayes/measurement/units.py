@@ -102,35 +102,6 @@ def canonical_unit(unit: str, *, key: str = "data.units") -> tuple[float, str]:
     return factor, CONCENTRATION
 
 
-def factor_to_g_per_kg(unit: str, *, key: str = "data.units") -> float:
-    """Return the number by which a concentration is multiplied to be in g per kg of soil.
-
-    Parameters
-    ----------
-    unit, key : str
-        As for `canonical_unit`.
-
-    Returns
-    -------
-    float
-        1 for g/kg, 0.001 for mg/kg, 10 for %.
-
-    Raises
-    ------
-    SpecificationError
-        As `canonical_unit`, and if the unit is a stock per area.
-
-    Examples
-    --------
-    >>> factor_to_g_per_kg("mg kg-1")
-    0.001
-    """
-    factor, canonical = canonical_unit(unit, key=key)
-    if canonical != CONCENTRATION:
-        raise SpecificationError(f"{unit!r} is a stock per area, not a concentration; use {ACCEPTED}", key)
-    return factor
-
-
 def _quantity(unit: str, key: str) -> "pint.Quantity[float]":
     """Return one of a unit."""
     text = _spelt_for_pint(unit)

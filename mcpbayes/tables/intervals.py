@@ -47,7 +47,8 @@ def interval_problems(opened: Opened, data: DataSection) -> list[Problem]:
     for interval in _intervals(data):
         problems += _lone_bounds(opened, interval)
         if {interval.arm.mean, interval.lower, interval.upper} <= set(opened.frame):
-            problems += _misplaced(opened, interval) + _lopsided(opened, interval)
+            problems += _misplaced(opened, interval)
+            problems += _lopsided(opened, interval) if "study" in opened.frame else []
     return problems + _without_n(opened, data)
 
 

@@ -54,7 +54,7 @@ def locate_columns(
     sugars = _sugars_of_plots(available, names, data)
     lacking = [name for name in lacking if not (name == NECROMASS and sugars)]
     free = [name for name in free if name not in used]
-    guesses = guess_columns(free, data.layout, data.outcomes, names, wordy=wordy)
+    guesses = guess_columns(free, data.layout, data.outcomes, names, wordy=wordy) if lacking else {}
     for name in lacking:
         rest = [n for n in free if n not in guesses.values() and not (known[name].kind == "number" and n in wordy)]
         if name not in guesses and (guess := best_guess(name, rest)):

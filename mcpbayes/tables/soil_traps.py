@@ -4,7 +4,7 @@ These columns need not be ones of ours: they are known by their names and by wha
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import pandas as pd
@@ -53,12 +53,19 @@ def soil_fractions(raw: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.Seri
     fraction, said = pd.Series(False, raw.index), []
     for name in (str(column) for column in raw if column not in labels):
         cells = raw[name].str.casefold()
-        found = cells.map(lambda cell: bool(_FRACTION.search(cell) and not _BULK.fullmatch(cell))).astype(bool)
-        bulk = (cells != "") & cells.map(lambda cell: bool(_BULK.fullmatch(cell))).astype(bool)
-        if found.any() and (words(name) & _FRACTIONATED or (bulk.any() and (found | bulk | (cells == "")).all())):
+        bulk, named = _where(cells, _BULK.fullmatch), bool(words(name) & _FRACTIONATED)
+        if not named and (cells[bulk] == "").all():
+            continue
+        found = _where(cells, _FRACTION.search) & ~bulk
+        if found.any() and (named or (found | bulk).all()):
             fraction |= found
             said.append(name)
     return fraction, said
+
+
+def _where(cells: pd.Series, test: Callable[[str], object]) -> pd.Series:
+    """Return which cells pass a test, each spelling tried once: large tables repeat their texts."""
+    return cells.isin([text for text in cells.unique() if test(text)])
 
 
 def mixed_fractions(raw: pd.DataFrame, names: Mapping[str, str]) -> list[Problem]:
@@ -122,9 +129,8 @@ def _rows_of_total(raw: pd.DataFrame, mapped: Collection[str], remedy: str) -> l
     problems = []
     for name in (str(column) for column in raw if column not in mapped):
         cells = raw[name].str.casefold()
-        total = cells.map(lambda cell: bool(_TOTAL_CELL.fullmatch(cell))).astype(bool)
-        known = total | (cells == "") | cells.map(lambda cell: bool(_ORGANIC_CELL.fullmatch(cell))).astype(bool)
-        if total.any() and known.all():
+        total = _where(cells, _TOTAL_CELL.fullmatch)
+        if total.any() and (total | (cells == "") | _where(cells, _ORGANIC_CELL.fullmatch)).all():
             message = f"total C stands in for organic C in {int(total.sum())} of {len(raw)} rows"
             rows = tuple(int(row) for row in raw.index[total])
             problems.append(Problem("total-carbon", message, "warning", rows=rows, column=name, remedy=remedy))

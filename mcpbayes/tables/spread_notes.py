@@ -12,7 +12,7 @@ from mcpbayes.errors import Problem
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.columns import measured
 from mcpbayes.tables.intervals import resolution
-from mcpbayes.tables.layouts import arm_columns, cells_of, roles_of_row
+from mcpbayes.tables.layouts import ArmColumns, arm_columns, cells_of, roles_of_row
 from mcpbayes.tables.naming import natural_order
 from mcpbayes.tables.opening import Opened
 
@@ -73,26 +73,24 @@ def _cells(opened: Opened, data: DataSection) -> pd.DataFrame:
                         "column": opened.names.get(arm.sd, opened.names.get(arm.cv, "")),
                         **{key: cells_of(frame, getattr(arm, key)) for key in ("mean", "sd", "se", "cv")},
                         "n": n,
-                        "rounding": np.nan
-                        if data.layout == "plot"
-                        else _rounding(opened, arm.mean) + _rounding(opened, arm.sd, arm.cv),
+                        "rounding": np.nan if data.layout == "plot" else _rounding_of_cv(opened, arm),
                     }
                 )
             )
     return pd.concat(parts, ignore_index=True)
 
 
-def _rounding(opened: Opened, *columns: str) -> pd.Series:
-    """Return half of the last decimal of numbers as typed, relative to them; the finest of a study holds for all.
+def _rounding_of_cv(opened: Opened, arm: ArmColumns) -> pd.Series:
+    """Return the relative rounding of CVs: of the cell where a CV is typed, else of mean and SD together."""
+    return _rounding(opened, arm.cv).fillna(_rounding(opened, arm.mean) + _rounding(opened, arm.sd))
 
-    Of several columns the first counts that holds something.
-    """
-    found = pd.Series(np.nan, opened.frame.index)
-    for column in (column for column in columns if column in opened.names and column in opened.frame):
-        typed = opened.raw[opened.names[column]]
-        number = pd.to_numeric(typed, errors="coerce")
-        found = found.fillna(resolution(typed, opened.frame["study"]) / 2 / number.abs())
-    return found
+
+def _rounding(opened: Opened, column: str) -> pd.Series:
+    """Return half of the last decimal of numbers as typed, relative to them; the finest of a study holds for all."""
+    if column not in opened.names or column not in opened.frame:
+        return pd.Series(np.nan, opened.frame.index)
+    typed = opened.raw[opened.names[column]]
+    return resolution(typed, opened.frame["study"]) / 2 / pd.to_numeric(typed, errors="coerce").abs()
 
 
 def constant_cvs(cells: pd.DataFrame) -> list[Problem]:
@@ -127,15 +125,14 @@ def constant_cvs(cells: pd.DataFrame) -> list[Problem]:
 def _commonest(cells: pd.DataFrame) -> tuple[float, NDArray[np.bool_]]:
     """Return the CV that most cells agree with within their rounding, and which ones do."""
     cv, rounding = cells["cv"].to_numpy(float), cells["rounding"].to_numpy(float)
-    digits = 3 - np.floor(np.log10(cv)).astype(int)
-    candidates = {float(np.round(value, int(digit))) for value, digit in zip(cv, digits, strict=True)}
-    candidates |= {float(np.round(value, 2)) for value in cv if value >= 0.005}
-    best, same = float("nan"), np.zeros(len(cv), dtype=bool)
-    for value in sorted(candidates):
-        agree = np.abs(cv / value - 1) <= rounding
-        if agree.sum() > same.sum():
-            best, same = value, agree
-    return best, same
+    if not len(cv):
+        return float("nan"), np.zeros(0, dtype=bool)
+    scale = 10.0 ** (3 - np.floor(np.log10(cv)))
+    values = np.unique(np.concatenate([np.rint(cv * scale) / scale, np.round(cv[cv >= 0.005], 2)]))
+    # those that begin at or below a value, less those that end below it
+    begun = np.searchsorted(np.sort(cv / (1 + rounding)), values, side="right")
+    best = float(values[np.argmax(begun - np.searchsorted(np.sort(cv / (1 - rounding)), values))])
+    return best, np.abs(cv / best - 1) <= rounding
 
 
 def _beyond_chance(cells: pd.DataFrame, same: NDArray[np.bool_]) -> bool:

@@ -20,8 +20,6 @@ def tables() -> list[dict]:
 
 @pytest.fixture(scope="module")
 def calibrated() -> dict:
-    if not scenario_calibration.RECORD.exists():
-        pytest.skip("not recorded yet: python -m benchmarks.scenario_calibration")
     return json.loads(scenario_calibration.RECORD.read_text(encoding="utf-8"))
 
 

@@ -4,7 +4,7 @@ import brute_cvs
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from scipy.stats import chi2, kstest
+from scipy.stats import chi2, kstest, norm
 
 from mcpbayes.measurement.cv_density import density_rows, error_moments, look_up
 from mcpbayes.measurement.cv_model import KEPT, fit_cvs
@@ -38,6 +38,20 @@ def test_the_tabulated_density_is_a_density_with_unit_variance(nu, share):
     assert density.sum() * step == pytest.approx(1.0, abs=2e-3)
     assert (density * places).sum() * step == pytest.approx(0.0, abs=4e-3)
     assert (density * places**2).sum() * step == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize(("nu", "bound"), [(1.0, 1.1e-3), (2.0, 3.5e-4), (3.5, 1e-4), (9.0, 1e-4), (60.0, 1e-4)])
+@pytest.mark.parametrize("share", [0.005, 0.0521, 0.31, 0.77, 0.993])  # between the shares of the table, too
+def test_the_tabulated_density_against_the_integral(nu, bound, share):
+    bias, noise = (float(part) for part in error_moments(np.array(nu)))
+    omega, unit = np.sqrt(noise * share / (1 - share)), np.sqrt(noise / (1 - share))
+    z = np.linspace(-9.0, 9.0, 9001)
+    weight = norm.pdf(z) * (z[1] - z[0])
+    places = np.linspace(-12.0, 8.0, 2001)
+    q = [nu * np.exp(2 * (bias + unit * place - omega * z)) for place in places]
+    exact = np.array([np.sum(weight * 2 * one * chi2.pdf(one, nu)) for one in q])
+    found = np.exp(look_up(density_rows(nu, np.array([share])).ravel(), np.zeros(1, dtype=np.intp), places))
+    assert 0.5 * np.abs(found - unit * exact).sum() * 0.01 < bound
 
 
 @pytest.mark.parametrize("nu", [1.0, 2.0, 5.0, 40.0])

@@ -436,7 +436,6 @@ class Wall(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Wall())
 from mcpbayes.output.folder import load
 from mcpbayes.output.document.figures import draw, inline
-from mcpbayes.output.document.readings import readings
 from mcpbayes.output.document.report import render
 print(len(render(load(sys.argv[1]))))
 """

@@ -197,7 +197,7 @@ def test_the_error_of_blocks_is_calibrated():
     table = pd.DataFrame({"soc": values.ravel()}, index.set_names(["study", "role", "block"])).reset_index()
     table = table.assign(control_id="CK", treatment=np.where(table["role"] == "control", "", "lime"))
     data = prepared(table, data__outcomes=["soc"], data__effect_size__bias_correction=False)
-    controls, treated = data["control_of_comparison"].values, data["arm_of_comparison"].values
+    treated = data["arm_of_comparison"].values
     controls = [arm for arm in data["arm"].values[~data["treated"].values]]
     ratio = data["log_mean"].sel(arm=treated).values - data["log_mean"].sel(arm=controls).values
     v = data["sampling_covariance"].values[:, 0, 0]

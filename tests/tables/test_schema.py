@@ -304,3 +304,19 @@ def test_a_column_that_was_mapped_is_not_looked_up_under_its_own_name():
         "necromass_treatment",
         "soc_treatment",
     }
+
+
+@pytest.mark.parametrize("layout", ["comparison", "arm", "contrast", "intervals"])
+def test_a_table_without_any_one_column_is_told_so_and_never_fails(layout):
+    tables = {"comparison": comparison_table(), "arm": arm_table(), "contrast": contrast_table()}
+    bounds = {"soc_control_ci_lower": 8.0, "soc_control_ci_upper": 18.0}
+    table = tables.get(layout, comparison_table().drop(columns="soc_control_sd").assign(**bounds))
+    model, settings = "arm-based" if layout != "contrast" else "contrast-based", {}
+    if layout == "arm":
+        settings = {"data.layout": "arm"}
+    for name in table:
+        problems = check_table(table.drop(columns=name), load_model(model, settings=settings))
+        said = {problem.column for problem in problems if problem.check == "column-absent"}
+        assert said <= {name}
+        if name == "study":
+            assert said == {"study"}

@@ -19,7 +19,8 @@ PLACE: Final = (
     "horizon",
     "ecosystem",
     "fraction_scheme",
-) + ("aggregate_size",)
+    "aggregate_size",
+)
 #: What tells experiments apart where all rows of a group name it: often only the first row of a study does.
 TELLING: Final = ("year_sampled", "plant_species", "wetland_type", "soil_type", "elevation_m")
 _NO_CONTROL: Final = "no control row of its study, treatment, place, depth, ecosystem and fraction"

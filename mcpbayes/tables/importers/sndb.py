@@ -24,7 +24,13 @@ from mcpbayes.tables.unit_checks import RATIO_BOUNDS
 
 BULK: Final = "bulk soil"
 #: Text columns; a file without one of them is not the database.
-TEXTS: Final = ("SNDB_record_number", "SNDB_study_number", "treatment", "treatment_level", "horizon", "ecosystem") + (
+TEXTS: Final = (
+    "SNDB_record_number",
+    "SNDB_study_number",
+    "treatment",
+    "treatment_level",
+    "horizon",
+    "ecosystem",
     "fraction_scheme",
     "aggregate_size",
     "year_sampled",
@@ -32,7 +38,14 @@ TEXTS: Final = ("SNDB_record_number", "SNDB_study_number", "treatment", "treatme
     "wetland_type",
     "soil_type",
 )
-NUMBERS: Final = ("Latitude", "Longitude", "lyrtop_cm", "lyrbot_cm", "gluN", "murA", "microbial_necromass_C") + (
+NUMBERS: Final = (
+    "Latitude",
+    "Longitude",
+    "lyrtop_cm",
+    "lyrbot_cm",
+    "gluN",
+    "murA",
+    "microbial_necromass_C",
     "fungal_necromass_C",
     "bacterial_necromass_C",
     "soc",

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from mcpbayes.errors import DataError, SpecificationError
 from mcpbayes.specification.loading import load_model
 from mcpbayes.tables.arms import check_table
-from mcpbayes.tables.importers.amino_sugars import (
-    import_amino_sugars,
-)
+from mcpbayes.tables.importers.amino_sugars import import_amino_sugars
 
 HEADER = "Reference,Latitude,Longitude,Ecosystem.type,Site,MurA,GlcN,SOC,MAT,MAP,pH,Clay"
 
