@@ -6,7 +6,7 @@ in the Gaussian models: at ``mean`` and ``new`` through the moments of coefficie
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -26,10 +26,11 @@ from mcpbayes.inference.tree import Hierarchy, build_hierarchy
 
 @dataclass(frozen=True)
 class World:
-    """One fit's data and some draws of its φ.
+    """One fit's data and draws of its φ, chain after chain.
 
     Parameters
     ----------
+    chains : int
     tree : Hierarchy
     sigma : Covariances
     prior : CoefficientPrior
@@ -38,6 +39,7 @@ class World:
         Places of necromass and SOC among the outcomes.
     """
 
+    chains: int
     tree: Hierarchy
     sigma: Covariances
     prior: CoefficientPrior
@@ -83,19 +85,11 @@ def spaced(draws: int, wanted: int) -> Index:
     return np.asarray((np.arange(size) + 0.5) * draws / size, dtype=np.intp)
 
 
-def worlds(result: xr.DataTree, per_chain: int) -> list[World]:
-    """Return every world of a result with evenly spaced draws of φ.
-
-    Parameters
-    ----------
-    result : DataTree
-        One for which `why_not_normal` says nothing.
-    per_chain : int
-        Draws of each chain; at most all.
-    """
+def worlds(result: xr.DataTree) -> list[World]:
+    """Return every world of a result, one for which `why_not_normal` says nothing, with all draws of φ."""
     posterior, data = group(result, words.POSTERIOR), _data(result)
     names = [str(name) for name in posterior.data_vars if str(name).startswith(("tau_", "rho_"))]
-    phi = posterior[names].isel(draw=spaced(posterior.sizes["draw"], per_chain))
+    phi = posterior[names]
     prior = coefficient_prior(specification(result), [str(name) for name in data[0]["coefficient"].values])
     pools = pools_of(posterior)
     assert pools is not None
@@ -105,8 +99,21 @@ def worlds(result: xr.DataTree, per_chain: int) -> list[World]:
         here = phi.isel(chain=slice(number * chains, (number + 1) * chains))
         flat = {name: here[name].transpose("chain", "draw", ...).values for name in names}
         sigma, factor = covariances({name: values.reshape(-1, values.shape[-1]) for name, values in flat.items()})
-        found.append(World(build_hierarchy(arms), sigma, prior, factor, pools))
+        found.append(World(chains, build_hierarchy(arms), sigma, prior, factor, pools))
     return found
+
+
+def thinned(found: list[World], per_chain: int) -> list[World]:
+    """Return worlds with so many evenly spaced draws of each chain, at most all."""
+    return [_thinned(one, per_chain) for one in found]
+
+
+def _thinned(world: World, per_chain: int) -> World:
+    draws = world.sigma.comparison.shape[-1] // world.chains
+    kept = (draws * np.arange(world.chains)[:, None] + spaced(draws, per_chain)).ravel()
+    levels = {name: part[..., kept] for name, part in vars(world.sigma).items() if part is not None}
+    factor = None if world.kind_factor is None else world.kind_factor[..., kept]
+    return replace(world, sigma=replace(world.sigma, **levels), kind_factor=factor)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mcpbayes.estimands.absolute import points_of, ratio_at, require_ratios
 from mcpbayes.estimands.change import has_both_pools
 from mcpbayes.estimands.claims import CHANGE_LABELS
 from mcpbayes.estimands.classes import coarsening
-from mcpbayes.estimands.conditional import why_not_normal
+from mcpbayes.estimands.conditional import why_not_normal, worlds
 from mcpbayes.estimands.counting import CHANGES, Counts, count_targets
 from mcpbayes.estimands.effects import population_effects
 from mcpbayes.estimands.exact import Judge, judge_of, judged, population_of, population_pieces
@@ -145,7 +145,7 @@ def _population(points: xr.Dataset) -> xr.Dataset:
 
 def _judging(result: xr.DataTree, asked: xr.Dataset) -> Callable[[Scheme], Iterable[Counts]]:
     """Return what gives the probabilities of targets in any scheme: moments, or draws, are worked out once."""
-    pieces = [] if why_not_normal(result) else list(population_pieces(population_of(result), asked))
+    pieces = [] if why_not_normal(result) else list(population_pieces(population_of(worlds(result)), asked))
 
     def judging(scheme: Scheme) -> Iterable[Counts]:
         judge = judge_of(result, scheme)

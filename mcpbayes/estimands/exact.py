@@ -21,6 +21,7 @@ from mcpbayes.estimands.conditional import (
     observed_normals,
     population_normals,
     root_of,
+    thinned,
     worlds,
 )
 from mcpbayes.estimands.counting import Counts
@@ -35,7 +36,7 @@ from mcpbayes.workers import in_threads
 #: Draws of φ behind a probability at the levels study and comparison, all chains together: within these limits, and as
 #: `_EVALUATIONS` allow, so many that Monte-Carlo errors are `_BAR` times smaller than those of counting `_COUNTED`
 #: independent draws. Large tables need fewer: their φ hardly varies.
-_FEWEST, _MOST = 64, 4000
+_FEWEST, _MOST = 32, 4000
 _EVALUATIONS: Final = 300_000
 _BAR, _COUNTED = 6.0, 4000
 
@@ -43,16 +44,11 @@ _BAR, _COUNTED = 6.0, 4000
 _PILOT: Final = 200
 _PILOT_TARGETS: Final = 100
 
-#: How many draws of a chain are worth an independent one, at most, where they are evenly spaced.
-_WORTH: Final = 1.5
-
 #: Probabilities between which errors are compared.
 _LOW, _HIGH = 0.02, 0.98
 
-#: Draws of φ at the levels mean and new, where targets are few: as many as comparisons × draws of collapsing the table
-#: allow, within these limits.
-_FEWEST_AT_POPULATION: Final = 1000
-_COLLAPSED: Final = 30_000_000
+#: Draws of φ at the levels mean and new, all chains together.
+_AT_POPULATION: Final = 1000
 
 #: Fewest draws of a chain.
 _LEAST_OF_CHAIN: Final = 8
@@ -105,15 +101,16 @@ def exact_counts(result: xr.DataTree, asked: xr.Dataset) -> Iterator[Counts]:
     ConvergenceError
         A moment is not finite.
     """
-    judge = judge_of(result)
+    judge, found = judge_of(result), worlds(result)
     population = np.isin(asked["level"].values, POPULATION)
-    yield from population_counts(result, asked.isel(target=population), judge)
+    pieces = population_pieces(population_of(found), asked.isel(target=population))
+    yield from in_threads(lambda piece: judged(piece, judge), pieces)
     first = int(population.sum())
-    found = worlds(result, draws_wanted(result, judge, asked.sizes["target"] - first))
-    yield from in_threads(lambda piece: judged(piece, judge), _observed_pieces(found, first))
+    some = thinned(found, draws_wanted(found, judge, asked.sizes["target"] - first))
+    yield from in_threads(lambda piece: judged(piece, judge), _observed_pieces(some, first))
 
 
-def draws_wanted(result: xr.DataTree, judge: Judge, targets: int) -> int:
+def draws_wanted(found: list[World], judge: Judge, targets: int) -> int:
     """Return how many draws of each chain the studies and comparisons need, judged by the first studies.
 
     Notes
@@ -121,15 +118,14 @@ def draws_wanted(result: xr.DataTree, judge: Judge, targets: int) -> int:
     With R the variance of the probabilities over draws of φ, relative to p(1 − p), n draws of φ have errors
     √(n/(R · counted)) times smaller than counted draws; R is the median over classes that are neither rare nor certain.
     """
-    found = worlds(result, _per_chain(_PILOT, judge.chains))
-    *_, normals = next(observed_normals(found))
+    *_, normals = next(observed_normals(thinned(found, _per_chain(_PILOT, judge.chains))))
     some = slice(None, None, -(-normals.mean.shape[1] // _PILOT_TARGETS))
     mean, sigma = normals.mean[:, some], normals.sigma[:, :, some]
     classes = class_probabilities(mean, sigma, judge.eps)
     p = classes.mean(axis=-1)
     open_ = (p > _LOW) & (p < _HIGH)
     relative = classes.var(axis=-1)[open_] / (p * (1 - p))[open_]
-    wanted = _BAR**2 * _COUNTED * _WORTH * float(np.median(relative)) if open_.any() else _FEWEST
+    wanted = _BAR**2 * _COUNTED * float(np.median(relative)) if open_.any() else _FEWEST
     most = int(np.clip(_EVALUATIONS // max(targets, 1), _FEWEST, _MOST))
     return _per_chain(int(np.clip(wanted, _FEWEST, most)), judge.chains)
 
@@ -139,18 +135,9 @@ def _per_chain(wanted: int, chains: int) -> int:
     return max(-(-wanted // chains), _LEAST_OF_CHAIN)
 
 
-def population_counts(result: xr.DataTree, asked: xr.Dataset, judge: Judge) -> Iterator[Counts]:
-    """Yield the exact probabilities of targets of the levels mean and new; places are those among them."""
-    pieces = population_pieces(population_of(result), asked)
-    yield from in_threads(lambda piece: judged(piece, judge), pieces)
-
-
-def population_of(result: xr.DataTree) -> Root:
-    """Return the moments of coefficients and kinds of a result at many draws of φ."""
-    comparisons = group(result, words.DATA).sizes["comparison"]
-    chains = group(result, words.POSTERIOR).sizes["chain"]
-    wanted = int(np.clip(_COLLAPSED // comparisons, _FEWEST_AT_POPULATION, _MOST))
-    return root_of(worlds(result, _per_chain(wanted, chains)))
+def population_of(found: list[World]) -> Root:
+    """Return the moments of coefficients and kinds of the worlds of a result, at `_AT_POPULATION` draws of φ."""
+    return root_of(thinned(found, _per_chain(_AT_POPULATION, sum(one.chains for one in found))))
 
 
 def population_pieces(root: Root, asked: xr.Dataset) -> Iterator[Pieces]:

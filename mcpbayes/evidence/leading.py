@@ -8,7 +8,7 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.absolute import points_of
 from mcpbayes.estimands.classes import coarsening, tolerances
-from mcpbayes.estimands.conditional import Root, root_of, worlds
+from mcpbayes.estimands.conditional import Root, root_of, thinned, worlds
 from mcpbayes.estimands.exact import Judge, judge_of, judged, population_of, population_pieces
 from mcpbayes.estimands.layout import Array
 from mcpbayes.estimands.pooled import worlds_of
@@ -47,7 +47,7 @@ def root_of_fit(result: xr.DataTree, data: xr.Dataset, posterior: xr.Dataset) ->
     if pools_of(posterior) is None:
         return None
     fit = with_groups(result, {words.DATA: data, words.POSTERIOR: posterior})
-    return root_of(worlds(fit, -(-_KEPT // posterior.sizes["chain"])))
+    return root_of(thinned(worlds(fit), -(-_KEPT // posterior.sizes["chain"])))
 
 
 def stored(roots: list[Root]) -> dict[str, tuple[tuple[str, ...], Array]]:
@@ -74,7 +74,7 @@ def leading_of_result(result: xr.DataTree, asked: xr.Dataset, effect: Array) -> 
         found = group(result, words.SCENARIO).sel(target=asked["target"].values)
         return _leading(found["probability"].values, found["mcse"].values, spec.scenarios)
     if not why_counted(result):
-        return _exact(population_of(result), asked, judge_of(result), spec.scenarios)
+        return _exact(population_of(worlds(result)), asked, judge_of(result), spec.scenarios)
     return _counted(effect, posterior, spec.scenarios, posterior.sizes["chain"])
 
 

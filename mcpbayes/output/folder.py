@@ -223,9 +223,9 @@ def _write_report(result: xr.DataTree, folder: Path, command: str, summary: "Dat
     from mcpbayes.output.document.figures import as_files, draw  # brings Matplotlib
     from mcpbayes.output.document.report import render
 
-    figures = draw(result)
+    figures = as_files(draw(result))
     (folder / FIGURES).mkdir()
-    for name, content in as_files(figures).items():
+    for name, content in figures.items():
         (folder / FIGURES / name).write_bytes(content)
     _write_text(folder / REPORT, render(result, command=command, figures=figures, summary=summary))
 

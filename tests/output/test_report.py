@@ -16,7 +16,7 @@ from mcpbayes.errors import Problem, StageError
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.decision import decide, sentence
 from mcpbayes.estimands.scenarios import classify
-from mcpbayes.output.document.figures import draw, inline
+from mcpbayes.output.document.figures import as_files, draw, inline
 from mcpbayes.output.document.readings import readings
 from mcpbayes.output.document.report import render
 from mcpbayes.output.folder import save
@@ -456,6 +456,8 @@ def test_the_wall_against_samplers_can_fail():
 
 def test_heavy_drawings_are_put_in_as_pixels(result, monkeypatch):
     drawn = {"delta-mcp": draw(result)["delta-mcp"]}
-    assert inline(result, drawn)[0]["source"].startswith("data:image/svg+xml;base64,")
+    light = as_files(drawn, page_only=True)
+    assert list(light) == ["delta-mcp.svg"]
+    assert inline(result, light)[0]["source"].startswith("data:image/svg+xml;base64,")
     monkeypatch.setattr("mcpbayes.output.document.figures.HEAVY", 10)
-    assert inline(result, drawn)[0]["source"].startswith("data:image/png;base64,")
+    assert inline(result, as_files(drawn, page_only=True))[0]["source"].startswith("data:image/png;base64,")

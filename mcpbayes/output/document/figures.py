@@ -26,7 +26,8 @@ ALTERNATIVES: Final = {
 #: An SVG larger than this many bytes is put into the report as PNG.
 HEAVY: Final = 600_000
 
-Figures = Mapping[str, Any]
+#: Content by file name.
+Files = Mapping[str, bytes]
 
 
 def draw(result: xr.DataTree) -> dict[str, Any]:
@@ -52,17 +53,25 @@ def draw(result: xr.DataTree) -> dict[str, Any]:
     return {name: getattr(gallery, function)(result) for name, function in drawn.items()}
 
 
-def as_files(figures: Figures) -> dict[str, bytes]:
-    """Return the bytes of each figure's SVG and PNG file, by file name."""
+def as_files(figures: Mapping[str, Any], *, page_only: bool = False) -> Files:
+    """Return the bytes of each figure's SVG and PNG file; with `page_only` PNG only where `inline` takes it."""
     files: dict[str, bytes] = {}
     for name, figure in figures.items():
         files[f"{name}.svg"] = as_svg(figure).encode("utf-8")
-        files[f"{name}.png"] = as_png(figure)
+        if not page_only or _is_heavy(files[f"{name}.svg"]):
+            files[f"{name}.png"] = as_png(figure)
     return files
 
 
-def inline(result: xr.DataTree, figures: Figures) -> list[Row]:
+def inline(result: xr.DataTree, files: Files) -> list[Row]:
     """Return the figures as a page can hold them.
+
+    Parameters
+    ----------
+    result : xr.DataTree
+        As for `draw`.
+    files : mapping of str to bytes
+        Of `as_files`.
 
     Returns
     -------
@@ -76,15 +85,20 @@ def inline(result: xr.DataTree, figures: Figures) -> list[Row]:
     return [
         {
             "name": name,
-            "source": _data_uri(figure),
+            "source": _data_uri(files, name),
             "alt": ALTERNATIVES[name],
             "caption": caption(result, words.FIGURE_NAMES[name]),
         }
-        for name, figure in figures.items()
+        for name in words.FIGURE_NAMES
+        if f"{name}.svg" in files
     ]
 
 
-def _data_uri(figure: Any) -> str:
-    svg = as_svg(figure).encode("utf-8")
-    kind, data = ("svg+xml", svg) if len(svg) <= HEAVY else ("png", as_png(figure, dpi=160))
-    return f"data:image/{kind};base64,{b64encode(data).decode('ascii')}"
+def _is_heavy(svg: bytes) -> bool:
+    return len(svg) > HEAVY
+
+
+def _data_uri(files: Files, name: str) -> str:
+    heavy = _is_heavy(files[f"{name}.svg"])
+    kind, ending = ("png", "png") if heavy else ("svg+xml", "svg")
+    return f"data:image/{kind};base64,{b64encode(files[f'{name}.{ending}']).decode('ascii')}"

@@ -8,7 +8,7 @@ import xarray as xr
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mcpbayes.output.document.context import context
-from mcpbayes.output.document.figures import Figures, draw, inline
+from mcpbayes.output.document.figures import Files, as_files, draw, inline
 from mcpbayes.output.document.numbers import count, plural
 
 _HERE: Final = Path(__file__).parent
@@ -17,7 +17,7 @@ _STYLE: Final = "style.css"
 
 
 def render(
-    result: xr.DataTree, *, command: str = "", figures: Figures | None = None, summary: pd.DataFrame | None = None
+    result: xr.DataTree, *, command: str = "", figures: Files | None = None, summary: pd.DataFrame | None = None
 ) -> str:
     """Return the report of a result as HTML.
 
@@ -27,8 +27,8 @@ def render(
         With groups ``data``, ``posterior``, ``sample_stats``, ``delta_mcp`` and, for both pools, ``scenario``.
     command : str
         The exact call, printed as it is.
-    figures : mapping of str to matplotlib.figure.Figure, optional
-        Figures drawn already, by file name (`figures.draw`); drawn here otherwise.
+    figures : mapping of str to bytes, optional
+        Of `figures.as_files`, where they are at hand; drawn here otherwise.
     summary : DataFrame, optional
         Of `mcpbayes.summarise` for the same result, where it is at hand.
 
@@ -44,12 +44,12 @@ def render(
         A group is missing; the message names the verb to call first.
     """
     values = context(result, command=command, summary=summary)
-    drawn = draw(result) if figures is None else figures
+    files = as_files(draw(result), page_only=True) if figures is None else figures
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     style = (_HERE / _STYLE).read_text(encoding="utf-8")
     page = environment.get_template(_TEMPLATE).render(
-        **values, figures=inline(result, drawn), style=style, plural=plural, count=count
+        **values, figures=inline(result, files), style=style, plural=plural, count=count
     )
     return page + "\n"
