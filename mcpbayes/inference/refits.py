@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from mcpbayes.inference.cascade import Proposals, assess, explore, still
 from mcpbayes.inference.collapsed import judged_draws, judged_parameters, labelled, log_posterior
@@ -19,7 +20,7 @@ from mcpbayes.inference.coordinates import Coordinates, coordinates, covariances
 from mcpbayes.inference.gathering import Gathered, gather
 from mcpbayes.inference.hierarchy import Covariances, levels_of
 from mcpbayes.inference.plan import chunks
-from mcpbayes.inference.root import CoefficientPrior, coefficient_prior, log_marginal, marginal_of
+from mcpbayes.inference.root import CoefficientPrior, coefficient_prior, draw_root_of, log_marginal, marginal_of
 from mcpbayes.inference.small_matrices import Array
 from mcpbayes.inference.tree import Hierarchy, select_studies
 from mcpbayes.specification.structure import Specification
@@ -28,6 +29,13 @@ from mcpbayes.workers import in_threads
 
 #: `Refit.attempt` where the proposals of all studies sufficed.
 REWEIGHTED: Final = 0
+
+#: Bytes up to which what all studies say is kept for every proposal; else it is worked out as it is needed.
+_KEPT: Final = 100_000_000
+_SUMS: Final = ("information", "score", "remainder")
+
+#: Proposals that are worked on at once.
+_AT_ONCE: Final = 512
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class Whole:
     seed : int
     found : Proposals
         Of the collapsed engine: the very ones of `collapsed.sample` with the same seed.
+    said : Gathered or None
+        What all studies say about coefficients and kinds, at every proposal; None where that is too much to keep.
     """
 
     tree: Hierarchy
@@ -52,6 +62,7 @@ class Whole:
     coords: Coordinates
     seed: int
     found: Proposals
+    said: Gathered | None
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,8 @@ class Refit:
     Parameters
     ----------
     posterior : xarray.Dataset
-        Dims chain, draw; tau_* and rho_*.
+        Dims chain, draw; tau_* and rho_*, and ``beta`` and ``kind_effect``, those that `complete_posterior` would draw,
+        where `Whole.said` gives them.
     log_predictive : array (chain, draw)
         ln p(c_s | φ, y₋s) of the study's within-control contrasts; coefficients, kinds and effects integrated out.
     attempt : int
@@ -103,7 +115,24 @@ def fit_whole(tree: Hierarchy, model: Specification, names: list[str], levels: S
         density, judged = log_posterior(tree, model, names, coords), judged_draws(tree, model, names, coords, seed)
         rng = generator(seed, "proposals")
         found = explore(density, judged, coords.dimension, rng, chains=chains, draws=draws)
-    return Whole(tree, model, names, coords, seed, found)
+    return Whole(tree, model, names, coords, seed, found, _said(tree, coords, found))
+
+
+def _said(tree: Hierarchy, coords: Coordinates, found: Proposals) -> Gathered | None:
+    """Return what all studies say at every proposal; None where that is too much to keep."""
+    sigma, kind_factor = covariances(parameters(coords, found.z, found.system))
+    kind = kind_factor is not None
+    features = tree.design.shape[1] + (tree.kind_count if kind else 0)
+    if 8 * len(found.z) * (features * tree.y.shape[1]) ** 2 > _KEPT:
+        return None
+    pieces = chunks(len(found.z), _AT_ONCE)
+    parts = list(in_threads(lambda now: gather(tree, levels_of(sigma, now), kind), pieces))
+    return Gathered(*(np.concatenate([getattr(one, name) for one in parts], axis=-1) for name in _SUMS))
+
+
+def _at(said: Gathered, places: slice | NDArray[np.intp]) -> Gathered:
+    """Return what is said at some proposals."""
+    return Gathered(*(getattr(said, name)[..., places] for name in _SUMS))
 
 
 def weights_without(whole: Whole, studies: Sequence[int]) -> Array:
@@ -116,7 +145,7 @@ def weights_without(whole: Whole, studies: Sequence[int]) -> Array:
     found = whole.found
     sigma, kind_factor = covariances(parameters(whole.coords, found.z, found.system))
     prior = coefficient_prior(whole.model, whole.names)
-    every, without = marginals_without(whole.tree, sigma, prior, kind_factor, studies)
+    every, without = marginals_without(whole.tree, sigma, prior, kind_factor, studies, whole.said)
     with np.errstate(invalid="ignore"):
         weight = found.log_weight + (without - every)
     return np.where(np.isfinite(weight), weight, -np.inf)
@@ -128,6 +157,7 @@ def marginals_without(
     prior: CoefficientPrior,
     kind_factor: Array | None,
     studies: Sequence[int],
+    said: Gathered | None = None,
 ) -> tuple[Array, Array]:
     """Return `root.log_marginal` of the whole table, (draw,), and without each of some studies, (study, draw).
 
@@ -138,6 +168,8 @@ def marginals_without(
     prior : CoefficientPrior
     kind_factor : array (K, K, draw) or None
     studies : sequence of int
+    said : Gathered, optional
+        What all studies say, where it is at hand.
 
     Notes
     -----
@@ -148,7 +180,7 @@ def marginals_without(
 
     def piece(now: slice) -> Array:
         levels, factor = levels_of(sigma, now), None if kind_factor is None else kind_factor[..., now]
-        total = gather(tree, levels, kind)
+        total = gather(tree, levels, kind) if said is None else _at(said, now)
         out = np.empty((1 + len(parts), now.stop - now.start))
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             out[0] = marginal_of(total, prior, factor)
@@ -156,7 +188,7 @@ def marginals_without(
                 row[:] = marginal_of(_less(total, gather(part, levels, kind)), prior, factor)
         return out
 
-    rows = np.concatenate(list(in_threads(piece, chunks(sigma.study.shape[-1], 512))), axis=1)
+    rows = np.concatenate(list(in_threads(piece, chunks(sigma.study.shape[-1], _AT_ONCE))), axis=1)
     return rows[0], rows[1:]
 
 
@@ -189,7 +221,26 @@ def refit(whole: Whole, study: int, log_weight: Array) -> Refit:
         found = explore(log_posterior(part, model, whole.names, coords), judged, coords.dimension, rng, **size)
         predictive = _predictive(whole, part, found).reshape(found.path.place.shape)
     chosen = labelled(coords, found.z[found.path.place.ravel()], found.system, **size)
+    if found.passed and found.attempt == REWEIGHTED and whole.said is not None:
+        chosen = chosen.assign(_root_without(whole, whole.said, study, found.path.place))
     return Refit(chosen, predictive, found.attempt, found.pareto_k, found.efficiency, found.passed)
+
+
+def _root_without(
+    whole: Whole, said: Gathered, study: int, place: NDArray[np.intp]
+) -> dict[str, tuple[tuple[str, ...], Array]]:
+    """Return coefficients and kinds drawn without one study: what it says is taken from what all of them say."""
+    part = select_studies(whole.tree, np.array([study]))[0]
+    states = place.ravel()
+    sigma, kind_factor = covariances(parameters(whole.coords, whole.found.z[states], whole.found.system))
+    own = gather(part, levels_of(sigma, slice(None)), kind_factor is not None)
+    prior = coefficient_prior(whole.model, whole.names)
+    beta, kind = draw_root_of(_less(_at(said, states), own), prior, kind_factor, whole.seed)
+    drawn = {"beta": (beta, "coefficient")} | ({} if kind is None else {"kind_effect": (kind, "kind")})
+    return {
+        name: (("chain", "draw", dim, "outcome"), np.moveaxis(values, -1, 0).reshape(*place.shape, *values.shape[:2]))
+        for name, (values, dim) in drawn.items()
+    }
 
 
 def _predictive(whole: Whole, part: Hierarchy, found: Proposals) -> Array:

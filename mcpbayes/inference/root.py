@@ -245,18 +245,36 @@ def draw_root(
     kind : array (kind, K, draw) or None
         None where the level is off.
     """
-    size, coefficients = tree.y.shape[1], len(prior.mean)
-    blocks = coefficients + (0 if kind_factor is None else tree.kind_count)
+    size = tree.y.shape[1]
+    blocks = len(prior.mean) + (0 if kind_factor is None else tree.kind_count)
     normals = generator(seed, "root").standard_normal((blocks * size, covariances.study.shape[-1]))
 
     def piece(now: slice) -> Array:
-        root = collapse_to_root(tree, covariances, prior, kind_factor, now)
-        upper, pivots, solved = eliminate(root)
-        standard = back_substitute(upper, solved / pivots + normals[:, now] / np.sqrt(pivots))
-        return turn(root.factor, standard.reshape(blocks, size, -1))
+        return _draw(collapse_to_root(tree, covariances, prior, kind_factor, now), normals[:, now])
 
-    x = _by_pieces(tree, covariances, piece)
-    return prior.mean[..., None] + x[:coefficients], None if kind_factor is None else x[coefficients:]
+    return _parted(_by_pieces(tree, covariances, piece), prior)
+
+
+def draw_root_of(
+    gathered: Gathered, prior: CoefficientPrior, kind_factor: Array | None, seed: int
+) -> tuple[Array, Array | None]:
+    """Draw what `draw_root` draws, with the same numbers, where all that the data say is at hand."""
+    blocks, size, draws = gathered.score.shape
+    normals = generator(seed, "root").standard_normal((blocks * size, draws))
+    return _parted(_draw(_standardise(gathered, prior, kind_factor), normals), prior)
+
+
+def _draw(root: Root, normals: Array) -> Array:
+    """Return coefficients, less their prior means, and kinds, (b, K, draw)."""
+    upper, pivots, solved = eliminate(root)
+    standard = back_substitute(upper, solved / pivots + normals / np.sqrt(pivots))
+    return turn(root.factor, standard.reshape(len(root.factor), -1, normals.shape[-1]))
+
+
+def _parted(x: Array, prior: CoefficientPrior) -> tuple[Array, Array | None]:
+    """Return coefficients and kinds; None where the level of kinds is off."""
+    coefficients = len(prior.mean)
+    return prior.mean[..., None] + x[:coefficients], x[coefficients:] if len(x) > coefficients else None
 
 
 def turn(factor: Array, standard: Array) -> Array:

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from trees import dense_log_marginal, random_covariances, random_prior, random_tree
 
 import mcpbayes as mb
+from mcpbayes.evidence.left_out import without_study
 from mcpbayes.inference import refits
 from mcpbayes.inference import small_matrices as small
 from mcpbayes.inference.collapsed import levels_on, sample
+from mcpbayes.inference.completion import complete_posterior
 from mcpbayes.inference.root import log_marginal
 from mcpbayes.inference.tree import build_hierarchy, select_studies
 
@@ -83,7 +85,7 @@ def test_reweighted_proposals_and_fresh_ones_have_the_same_posterior(whole, monk
     ours, theirs = [], []
     for found, summaries in ((reweighted, ours), (fresh, theirs)):
         summaries += summaries_of_draws("predictive", found.log_predictive)
-        for name, variable in found.posterior.data_vars.items():
+        for name, variable in found.posterior[list(fresh.posterior)].data_vars.items():
             for k in range(variable.shape[-1]):
                 summaries += summaries_of_draws(f"{name} {k}", variable.values[..., k])
     assert disagreements(ours, theirs) == []
@@ -110,3 +112,29 @@ def test_nothing_to_sample_where_all_variances_are_fixed():
     assert found.passed
     assert np.ptp(found.log_predictive) == 0
     assert np.isfinite(found.log_predictive).all()
+
+
+@pytest.mark.parametrize("kinds", ["on", "off"])
+def test_coefficients_without_a_study_are_those_drawn_from_the_rest(kinds):
+    settings = ["data.dispersion.sd_model=reported", f"levels.kind={kinds}"]
+    model = mb.load_model("arm-based", settings=settings)
+    table, _ = mb.simulate(studies=20, seed=4, kinds=("manure", "straw"))
+    arms = mb.prepare(table, model)
+    whole = refits.fit_whole(build_hierarchy(arms), model, ["intercept"], levels_on(arms), SEED)
+    made = (refits.refit(whole, study, weight) for study, weight in enumerate(refits.weights_without(whole, range(20))))
+    study, found = next((study, one) for study, one in enumerate(made) if one.attempt == refits.REWEIGHTED)
+    rest = without_study(arms, str(arms["study"].values[study]))
+    names = ["beta"] + (["kind_effect"] if kinds == "on" else [])
+    drawn, _ = complete_posterior(rest, model, found.posterior.drop_vars(names), SEED, store=False)
+    for name in names:
+        np.testing.assert_allclose(found.posterior[name].values, drawn[name].values, rtol=1e-8, atol=1e-10)
+
+
+def test_what_is_too_much_to_keep_is_worked_out_when_needed(whole, monkeypatch):
+    fitted, arms, model = whole
+    monkeypatch.setattr(refits, "_KEPT", 0)
+    lean = refits.fit_whole(build_hierarchy(arms), model, ["intercept"], levels_on(arms), SEED)
+    assert fitted.said is not None and lean.said is None
+    weights = [refits.weights_without(one, [2, 5]) for one in (fitted, lean)]
+    np.testing.assert_allclose(*weights, rtol=1e-9, atol=1e-9)
+    assert "beta" not in refits.refit(lean, 2, weights[1][0]).posterior
