@@ -2,11 +2,12 @@
 
 import re
 from functools import cache
-from typing import Final
-
-import pint
+from typing import TYPE_CHECKING, Final
 
 from mcpbayes.errors import SpecificationError
+
+if TYPE_CHECKING:
+    import pint
 
 #: What concentrations and stocks are analysed in.
 CONCENTRATION: Final = "g/kg"
@@ -80,6 +81,8 @@ def canonical_unit(unit: str, *, key: str = "data.units") -> tuple[float, str]:
     >>> canonical_unit("kg C m-2")
     (10.0, 'Mg/ha')
     """
+    if unit in (CONCENTRATION, STOCK):
+        return 1.0, unit
     quantity = _quantity(unit, key)
     dimension = dict(quantity.dimensionality)
     if dimension == {"[mass]": 1, "[length]": -2}:
@@ -104,6 +107,8 @@ def canonical_unit(unit: str, *, key: str = "data.units") -> tuple[float, str]:
 
 def _quantity(unit: str, key: str) -> "pint.Quantity[float]":
     """Return one of a unit."""
+    import pint  # with its registry half a second, for which tables in g/kg have no use
+
     text = _spelt_for_pint(unit)
     unknown = SpecificationError(f"the unit {unit!r} is unknown; use {ACCEPTED}, or {ACCEPTED_STOCKS}", key)
     if not re.fullmatch(_PRODUCT, text) or re.search(_HECTOGRAM, unit):
@@ -122,6 +127,8 @@ def _of_mass(name: str) -> bool:
 
 @cache
 def _registry() -> "pint.UnitRegistry[float]":
+    import pint
+
     return pint.UnitRegistry()
 
 

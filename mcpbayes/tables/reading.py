@@ -20,7 +20,6 @@ from mcpbayes.errors import DataError, Problem
 from mcpbayes.tables.delimited import read_delimited
 from mcpbayes.tables.grid import FAILED, UNCALCULATED, Grid, cell_text, tidy, without_counter
 from mcpbayes.tables.numerals import is_doubtful, settle_decimals, with_point
-from mcpbayes.tables.workbook import read_workbook
 
 TEXT_FILES: Final = (".csv", ".tsv", ".tab", ".txt")
 WORKBOOKS: Final = (".xlsx", ".xlsm")
@@ -89,6 +88,8 @@ def read_file(path: str | Path, sheet: str | None = None, row_names: str | None 
     content = _content(Path(path))
     file, suffix = Path(path).name, Path(path).suffix.lower()
     if suffix in WORKBOOKS:
+        from mcpbayes.tables.workbook import read_workbook  # openpyxl would be a tenth of the imports of a run
+
         grid = read_workbook(content, file, sheet)
     else:
         _require_text(content, suffix, file, sheet)
