@@ -324,6 +324,14 @@ def test_counts_take_shared_controls_once_and_bracket_what_is_assumed():
     assert "16" in shown  # comparisons in all
 
 
+def test_the_forest_may_be_drawn_without_its_studies():
+    result = classified(KINDS[3])
+    shown = words_of(gallery.forest(result, names=["kind=manure"], studies=False))
+    assert "manure" in [text.strip() for text in shown] and "study" not in shown
+    assert not [text for text in shown if text.startswith("Studies")]
+    assert [text for text in words_of(gallery.forest(result, names=["kind=manure"])) if text.startswith("Studies")]
+
+
 @pytest.mark.parametrize("name", ["forest", "densities"])
 def test_without_a_control_ratio_the_change_is_relative(name):
     result = without_ratio(classified())

@@ -23,7 +23,9 @@ _PANEL: Final = 1.4
 _GAP: Final = 0.10
 
 
-def forest(result: xr.DataTree, *, names: Sequence[str] | None = None, panel_width: float = _PANEL) -> Figure:
+def forest(
+    result: xr.DataTree, *, names: Sequence[str] | None = None, studies: bool = True, panel_width: float = _PANEL
+) -> Figure:
     """Draw effects on both pools and ΔMCP with their intervals, for kinds, averages and studies.
 
     Parameters
@@ -32,6 +34,8 @@ def forest(result: xr.DataTree, *, names: Sequence[str] | None = None, panel_wid
         With the group ``delta_mcp``.
     names : sequence of str, optional
         Targets at the levels ``mean`` and ``new``; by default all.
+    studies : bool
+        Draw the studies, too, whatever their kinds; more than 60 are not drawn one by one.
     panel_width : float
         Width of one panel in inches; the height follows from the number of rows.
 
@@ -49,7 +53,7 @@ def forest(result: xr.DataTree, *, names: Sequence[str] | None = None, panel_wid
     ValueError
         If a name is unknown.
     """
-    lines = rows(result, names)
+    lines = rows(result, names, studies=studies)
     with style.drawing():
         return style.settled(_draw(result, lines, columns(result, lines), panel_width))
 
