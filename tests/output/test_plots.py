@@ -380,6 +380,8 @@ def test_very_many_studies_are_not_drawn_one_by_one():
     assert not any(name.strip().startswith("S") for name in words_of(figure, "row left"))
     (note,) = words_of(figure, "note")
     assert "The 61 studies are too many to draw one by one." in " ".join(note.split())
+    (note,) = words_of(gallery.forest(many, studies=False), "note")
+    assert "too many" not in note
     assert "of each study" in gallery.caption(few, "forest")
     assert "of each study" not in gallery.caption(many, "forest")
 
