@@ -25,6 +25,9 @@ __version__ = "0.1.0"
 _HOMES: Final = {
     "read_table": "mcpbayes.tables.reading",
     "read_example": "mcpbayes.tables.example",
+    "import_sndb": "mcpbayes.tables.importers.sndb",
+    "import_amino_sugars": "mcpbayes.tables.importers.amino_sugars",
+    "import_escalc": "mcpbayes.tables.importers.escalc",
     "check_table": "mcpbayes.tables.arms",
     "prepare": "mcpbayes.tables.arms",
     "load_model": "mcpbayes.specification.loading",

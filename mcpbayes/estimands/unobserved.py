@@ -37,7 +37,7 @@ def unobserved_at(data: xr.Dataset, level: str, names: Iterable[str]) -> dict[st
         kind = kind_of_target(name, pools) if level in POPULATION else None
         kinds = kinds_at.get(name, set()) if kind is None else {kind}
         found[name] = tuple(
-            o for o in data["outcome"].values.astype(str) if kinds and all(o in pools[k] for k in kinds)
+            o for o in data["outcome"].values.astype(str).tolist() if kinds and all(o in pools[k] for k in kinds)
         )
     return found
 

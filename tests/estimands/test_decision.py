@@ -110,6 +110,7 @@ def test_nothing_is_said_of_a_kind_of_which_a_pool_was_never_observed() -> None:
     manure, straw = decide(made)
     assert not manure.abstained
     assert (straw.abstained, straw.chosen, straw.unobserved) == (True, None, ("necromass",))
+    assert {type(pool) for pool in straw.unobserved} == {str}  # prints as text, whatever holds the table
     said = "nothing can be claimed, since necromass was not observed in any comparison of this kind"
     assert sentence(straw) == f"straw, typical comparison (mean): {said}"
     assert sentence(decide(made, "new")[1]).endswith(said)

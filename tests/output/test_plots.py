@@ -324,6 +324,14 @@ def test_counts_take_shared_controls_once_and_bracket_what_is_assumed():
     assert "16" in shown  # comparisons in all
 
 
+def test_the_forest_may_be_drawn_without_its_studies():
+    result = classified(KINDS[3])
+    shown = words_of(gallery.forest(result, names=["kind=manure"], studies=False))
+    assert "manure" in [text.strip() for text in shown] and "study" not in shown
+    assert not [text for text in shown if text.startswith("Studies")]
+    assert [text for text in words_of(gallery.forest(result, names=["kind=manure"])) if text.startswith("Studies")]
+
+
 @pytest.mark.parametrize("name", ["forest", "densities"])
 def test_without_a_control_ratio_the_change_is_relative(name):
     result = without_ratio(classified())
@@ -372,6 +380,8 @@ def test_very_many_studies_are_not_drawn_one_by_one():
     assert not any(name.strip().startswith("S") for name in words_of(figure, "row left"))
     (note,) = words_of(figure, "note")
     assert "The 61 studies are too many to draw one by one." in " ".join(note.split())
+    (note,) = words_of(gallery.forest(many, studies=False), "note")
+    assert "too many" not in note
     assert "of each study" in gallery.caption(few, "forest")
     assert "of each study" not in gallery.caption(many, "forest")
 

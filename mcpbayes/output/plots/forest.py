@@ -23,7 +23,9 @@ _PANEL: Final = 1.4
 _GAP: Final = 0.10
 
 
-def forest(result: xr.DataTree, *, names: Sequence[str] | None = None, panel_width: float = _PANEL) -> Figure:
+def forest(
+    result: xr.DataTree, *, names: Sequence[str] | None = None, studies: bool = True, panel_width: float = _PANEL
+) -> Figure:
     """Draw effects on both pools and ΔMCP with their intervals, for kinds, averages and studies.
 
     Parameters
@@ -32,6 +34,8 @@ def forest(result: xr.DataTree, *, names: Sequence[str] | None = None, panel_wid
         With the group ``delta_mcp``.
     names : sequence of str, optional
         Targets at the levels ``mean`` and ``new``; by default all.
+    studies : bool
+        Draw the studies, too, whatever their kinds; more than 60 are not drawn one by one.
     panel_width : float
         Width of one panel in inches; the height follows from the number of rows.
 
@@ -49,9 +53,9 @@ def forest(result: xr.DataTree, *, names: Sequence[str] | None = None, panel_wid
     ValueError
         If a name is unknown.
     """
-    lines = rows(result, names)
+    lines = rows(result, names, studies=studies)
     with style.drawing():
-        return style.settled(_draw(result, lines, columns(result, lines), panel_width))
+        return style.settled(_draw(result, lines, columns(result, lines), panel_width, studies))
 
 
 def _heights(lines: Sequence[Row]) -> tuple[np.ndarray, float]:
@@ -62,7 +66,9 @@ def _heights(lines: Sequence[Row]) -> tuple[np.ndarray, float]:
     return middles - np.array([0.04 if row.role == "head" else 0.0 for row in lines]), total
 
 
-def _draw(result: xr.DataTree, lines: Sequence[Row], panels: Sequence[Column], panel_width: float) -> style.Picture:
+def _draw(
+    result: xr.DataTree, lines: Sequence[Row], panels: Sequence[Column], panel_width: float, studies: bool
+) -> style.Picture:
     """Lay the columns out from left to right and fill them."""
     middles, tall = _heights(lines)
     short = targets.interval_short(result)
@@ -77,7 +83,7 @@ def _draw(result: xr.DataTree, lines: Sequence[Row], panels: Sequence[Column], p
         for head, column in zip(heads, panels, strict=True)
     ]
     width = 0.3 + sum(widths) + sum(w + panel_width for w in text_widths) + 0.1
-    note = lettering.wrap(_note(result, lines, panels), width - 0.4, 7.0)
+    note = lettering.wrap(_note(result, lines, panels, studies), width - 0.4, 7.0)
     below = lettering.note_height(note) + (0.95 if width > 9.0 else 1.25)
     figure = style.picture(width, tall + below + 0.75)
     page = style.page(figure)
@@ -156,14 +162,14 @@ def _key(lines: Sequence[Row]) -> list[Line2D | Patch]:
     return [*found, Patch(facecolor=style.BAND, label="counts as no change")]
 
 
-def _note(result: xr.DataTree, lines: Sequence[Row], panels: Sequence[Column]) -> str:
+def _note(result: xr.DataTree, lines: Sequence[Row], panels: Sequence[Column], studies: bool) -> str:
     """Return the note under the figure."""
     parts = [
         f"Points: posterior medians; lines: {targets.interval_words(result)}s of the true effects, those of a new "
         f"study without sampling error. Numbers: median [interval]. No change: within "
         f"{targets.tolerance_words(result)}."
     ]
-    if not shows_studies(result):
+    if studies and not shows_studies(result):
         parts.append(f"The {len(targets.names_at(result, words.STUDY))} studies are too many to draw one by one.")
     if any("(" in row.plots for row in lines):
         parts.append("Replicates per arm and plots in brackets: some of them assumed, not reported.")

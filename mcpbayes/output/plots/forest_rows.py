@@ -28,7 +28,7 @@ class Row(NamedTuple):
     plots: str = ""
 
 
-def rows(result: xr.DataTree, names: Sequence[str] | None) -> list[Row]:
+def rows(result: xr.DataTree, names: Sequence[str] | None, *, studies: bool = True) -> list[Row]:
     """Return all lines from the top: kinds and averages at levels ``mean`` and ``new``, then the studies by kind."""
     headline = targets.headline_names(result)
     population = targets.names_at(result, words.MEAN) if names is None else targets.chosen_names(result, names)
@@ -44,7 +44,7 @@ def rows(result: xr.DataTree, names: Sequence[str] | None) -> list[Row]:
         shown = lettering.fit(targets.shown_name(name), 1.2 if seen else 2.1, 7.5, "bold") + seen
         found.append(Row("mean", shown, name, name in headline, *counts))
         found.append(Row("new", "in a new study", name))
-    return found + _study_rows(result, several)
+    return found + (_study_rows(result, several) if studies else [])
 
 
 def shows_studies(result: xr.DataTree) -> bool:
