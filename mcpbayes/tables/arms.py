@@ -30,6 +30,7 @@ from mcpbayes.tables.below import stray_rows, without_notes
 from mcpbayes.tables.columns import CONTROL, measured
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
 from mcpbayes.tables.cvs import with_cvs
+from mcpbayes.tables.fungal import without_fungi
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, comparisons
 from mcpbayes.tables.levels import kind_level, kinds_of, site_level, site_names
@@ -111,6 +112,8 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
     raw, below = without_notes(raw, model.data.columns.get("study", "study"))
     opened, problems = open_table(raw, model)
     problems += below + notes.encoding_note(raw.attrs.get(ENCODING))
+    opened, new = without_fungi(opened, model.data)
+    problems += new
     problems += _row_problems(opened, model.data, problems)
     problems += soil_traps.soil_traps(raw, opened.names, model.data.layout, model.data.outcomes)
     if not opened.complete:

@@ -13,12 +13,19 @@ from mcpbayes.output.document import numbers
 from mcpbayes.tables.observed import control_arms, observed_effects
 
 #: Names of outcomes in prose and table heads; an outcome not listed is called by its own name.
-OUTCOME_WORDS: Final = {words.NECROMASS: "necromass C", words.SOC: "SOC"}
+OUTCOME_WORDS: Final = {
+    words.NECROMASS: "necromass C",
+    words.SOC: "SOC",
+    words.FUNGAL_NECROMASS: "fungal necromass C",
+    words.BACTERIAL_NECROMASS: "bacterial necromass C",
+}
 
 #: Names at their first mention in the methods paragraph.
 FULL_WORDS: Final = {
     words.NECROMASS: "microbial necromass carbon (necromass C)",
     words.SOC: "soil organic carbon (SOC)",
+    words.FUNGAL_NECROMASS: "fungal necromass carbon (fungal necromass C)",
+    words.BACTERIAL_NECROMASS: "bacterial necromass carbon (bacterial necromass C)",
 }
 
 Row = dict[str, object]
