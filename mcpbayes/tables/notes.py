@@ -101,6 +101,18 @@ def _unobserved_pool(outcome: str, rest: Sequence[str], comparisons: int) -> Pro
     )
 
 
+def no_scenarios() -> Problem:
+    """Return the note that pools of necromass apart have no scenario classes."""
+    return Problem(
+        "no-scenarios",
+        "with fungal and bacterial necromass apart there are effects, and what each contributes to ΔMCP, but no "
+        "scenario classes, which are of necromass as one pool",
+        "note",
+        remedy='For the classes: --set \'data.outcomes=["necromass", "soc"]\', with a column of their sum or with '
+        "amino sugars.",
+    )
+
+
 def spelling_variants(treatment: pd.Series, kind: pd.Series) -> list[Problem]:
     """Return a warning for treatments that differ in capitals, spaces or signs only, or in the order of their parts."""
     kind_of = dict(zip(treatment, kind, strict=True))
