@@ -67,7 +67,8 @@ def conversion(data: xr.Dataset, spec: Specification, worlds: int) -> Row | None
     listed = "; ".join(f"{symbol} {said}" for symbol, said in _of_set(factors).items())
     method = (
         f"{made} computed from amino sugars in {numbers.plural(here, 'arm')} and taken as reported in "
-        f"{_as_reported(data) or 'none'}: {formula}, with {factor_words(factors.name)}, {known}: {listed} (source: {factors.source}). "
+        f"{_as_reported(data) or 'none'}: {formula}, with {factor_words(factors.name)}, {known}: {listed} (source: "
+        f"{factors.source}). "
         f"Where SDs of the amino sugars were reported, {spread} follows from them, with a correlation of "
         f"{numbers.significant(float(data.attrs['rho_amino_sugars']))} assumed between the two over the plots of one "
         "arm."
