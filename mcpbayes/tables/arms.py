@@ -31,7 +31,7 @@ from mcpbayes.tables.below import stray_rows, without_notes
 from mcpbayes.tables.columns import CONTROL, measured
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
 from mcpbayes.tables.cvs import with_cvs
-from mcpbayes.tables.fungal import without_fungi
+from mcpbayes.tables.fungal import hardly_any_fungi, without_fungi
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, comparisons
 from mcpbayes.tables.levels import kind_level, kinds_of, site_level, site_names
@@ -258,7 +258,7 @@ def _dataset(
         "simulated": int(_is_simulated(opened.raw)),
     }
     if makes_parts(data.outcomes) and not contrast:
-        new.append(notes.no_scenarios())
+        new += [*hardly_any_fungi(part), notes.no_scenarios()]
     dataset = dataset.merge(part).assign_attrs(attrs | part.attrs)
     return dataset, problems + new + notes.never_observed(dataset)
 

@@ -1,9 +1,11 @@
-"""Fungal necromass that is not positive: the fungal pool is missing in that arm, and every such arm is counted."""
+"""Fungal necromass that is not positive, or hardly: missing in that arm, or named; every such arm is counted."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
+import xarray as xr
 
 from mcpbayes.errors import Problem
 from mcpbayes.specification.structure import DataSection
@@ -11,6 +13,9 @@ from mcpbayes.tables.columns import DISPERSIONS, INTERVALS, dispersion_column, m
 from mcpbayes.tables.layouts import roles_of_row
 from mcpbayes.tables.opening import Opened
 from mcpbayes.vocabulary import FUNGAL_NECROMASS
+
+#: Standard error of a log mean from which on the mean may as well be next to nothing.
+FAINT: Final = 0.5
 
 
 def without_fungi(opened: Opened, data: DataSection) -> tuple[Opened, list[Problem]]:
@@ -40,6 +45,38 @@ def without_fungi(opened: Opened, data: DataSection) -> tuple[Opened, list[Probl
             cells = [mean, *(dispersion_column(data.layout, FUNGAL_NECROMASS, role, kind) for kind in kinds)]
             frame = frame.assign(**{name: frame[name].where(~bad, np.nan) for name in cells if name in frame})
     return replace(opened, frame=frame), problems
+
+
+def hardly_any_fungi(arms: xr.Dataset) -> list[Problem]:
+    """Return a warning for arms whose fungal necromass is less than two standard errors above zero.
+
+    Parameters
+    ----------
+    arms : xarray.Dataset
+        With sampling covariances; without fungal necromass among the outcomes there is nothing to say.
+
+    Notes
+    -----
+    The standard error of the log mean is to first order that of the mean over the mean: above 1/2 the mean is less than
+    two standard errors from zero, its logarithm far from normal, and the correction CV²/(2n) larger than 1/8.
+    """
+    if FUNGAL_NECROMASS not in arms["outcome"].values:
+        return []
+    at = {"outcome": FUNGAL_NECROMASS, "outcome_bis": FUNGAL_NECROMASS}
+    faint = arms["arm"].values[arms["sampling_covariance"].sel(at).values > FAINT**2]
+    if not len(faint):
+        return []
+    return [
+        Problem(
+            "fungal-necromass-faint",
+            f"in {len(faint)} arms fungal necromass is less than two standard errors above zero: its logarithm says "
+            "little, and its error only roughly; they are kept as they are",
+            "warning",
+            value="; ".join(faint.astype(str)),
+            expected=f"a standard error of the log mean up to {FAINT:g}",
+            remedy="See how much hangs on them: leave their glucosamine empty, so that their fungal pool is missing.",
+        )
+    ]
 
 
 def _not_positive(opened: Opened, data: DataSection) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """Fungal and bacterial necromass made of amino sugars: means, covariances, and what is missing."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,12 @@ def prepared(table, **settings):
     return mb.prepare(table, model(**settings))
 
 
+@cache
+def plain():
+    """The table as it is; prepared once."""
+    return prepared(sugar_table())
+
+
 def model(**settings):
     return mb.load_model(settings=CONVENTIONAL | {name.replace("__", "."): value for name, value in settings.items()})
 
@@ -40,8 +47,7 @@ def in_row(data, row):
 
 
 def test_both_pools_and_their_covariance_follow_from_the_amino_sugars():
-    table = sugar_table()
-    data = prepared(table)
+    table, data = sugar_table(), plain()
     g, m = data["amino_mean"].values.T
     mean = data["mean"].sel(outcome=THREE).values
     assert mean[:, 0] == pytest.approx(9 * (g - 2 * RATIO * m)) and mean[:, 1] == pytest.approx(45 * m)
@@ -55,20 +61,20 @@ def test_both_pools_and_their_covariance_follow_from_the_amino_sugars():
     v = parts_covariance(bacterial_share(g, m, 2.0), cv, n, correlation)
     np.testing.assert_allclose(data["sampling_covariance"], v, rtol=1e-12)
     np.testing.assert_allclose(data["log_mean"], np.log(mean) + np.einsum("akk->ak", v) / 2, rtol=1e-12)
-    plain = prepared(table, data__effect_size__bias_correction=False)
-    np.testing.assert_allclose(plain["log_mean"], np.log(mean), rtol=1e-12)
+    uncorrected = prepared(table, data__effect_size__bias_correction=False)
+    np.testing.assert_allclose(uncorrected["log_mean"], np.log(mean), rtol=1e-12)
     assert set(data["source_sd"].sel(outcome="fungal_necromass").values) == {"reported"}
 
 
 def test_the_order_of_the_outcomes_leaves_no_trace():
-    one, other = prepared(sugar_table()), prepared(sugar_table(), data__outcomes=THREE[::-1])
+    one, other = plain(), prepared(sugar_table(), data__outcomes=THREE[::-1])
     both = {"outcome": THREE, "outcome_bis": THREE}
     np.testing.assert_array_equal(one["sampling_covariance"].sel(both), other["sampling_covariance"].sel(both))
     np.testing.assert_array_equal(one["log_mean"].sel(outcome=THREE), other["log_mean"].sel(outcome=THREE))
 
 
 def test_the_sum_of_both_is_the_necromass_of_the_same_table_with_the_same_variance():
-    apart, whole = prepared(sugar_table()), prepared(sugar_table(), data__outcomes=["necromass", "soc"])
+    apart, whole = plain(), prepared(sugar_table(), data__outcomes=["necromass", "soc"])
     pools = apart["mean"].sel(outcome=THREE[:2]).values
     assert pools.sum(axis=1) == pytest.approx(whole["mean"].sel(outcome="necromass").values)
     weight = pools / pools.sum(axis=1, keepdims=True)
@@ -97,6 +103,15 @@ def test_without_fungal_glucosamine_the_fungal_pool_is_missing_and_counted():
     assert int(data["log_mean"].sel(outcome="fungal_necromass").isnull().sum()) == 1
     assert "fungal_necromass is missing in 1 of 8" in said(data)["missing-pool"]["message"]
     assert json.loads(data.attrs["imputed"])["sd"]["fungal_necromass"] == 0
+
+
+def test_fungal_necromass_that_may_be_nothing_is_named():
+    table = spoilt(sugar_table(), 3, muramic_acid_treatment=0.65 * sugar_table().loc[1, "glucosamine_treatment"])
+    data = prepared(table)
+    warning = said(data)["fungal-necromass-faint"]
+    assert (warning["severity"], warning["value"]) == ("warning", "S1: straw")
+    variance = in_row(data, 3)["sampling_covariance"].sel(outcome="fungal_necromass", outcome_bis="fungal_necromass")
+    assert variance > 0.25 and "fungal-necromass-faint" not in said(plain())
 
 
 def test_with_factors_in_doubt_it_is_missing_where_any_of_them_leaves_no_fungi():
@@ -145,10 +160,8 @@ def test_sugars_without_sd_have_the_default_cv_of_the_pool_they_stand_for():
 
 
 def test_modelled_cvs_are_those_of_the_amino_sugars_and_move_the_covariance():
-    table = sugar_table()
-    data = prepared(table, data__dispersion__sd_model="hierarchical")
-    plain = prepared(table)
-    assert data["cv_sample"].sel(outcome="fungal_necromass").values == pytest.approx(plain["cv"].values[:, 0])
+    data = prepared(sugar_table(), data__dispersion__sd_model="hierarchical")
+    assert data["cv_sample"].sel(outcome="fungal_necromass").values == pytest.approx(plain()["cv"].values[:, 0])
     share, within = data["bacterial_share"].values, np.full(data.sizes["arm"], 0.5)
     expected = parts_covariance(share, data["cv"].values, data["n"].values, parts_correlation(0.7, within))
     np.testing.assert_allclose(data["sampling_covariance"], expected, rtol=1e-12)
@@ -171,7 +184,7 @@ def test_sugars_in_another_unit_are_named():
     with pytest.raises(DataError, match="muramic acid/glucosamine is that of no soil"):
         prepared(thousand)
     mended = prepared(thousand, data__units__muramic_acid="mg/kg")
-    np.testing.assert_allclose(mended["mean"], prepared(table)["mean"])
+    np.testing.assert_allclose(mended["mean"], plain()["mean"])
 
 
 def test_the_layout_arm_takes_them_too():
@@ -183,5 +196,5 @@ def test_the_layout_arm_takes_them_too():
             cells = {stem: wide.loc[place, f"{stem}_{ends}"] for stem in ("glucosamine", "muramic_acid", "soc")}
             cells |= {f"{s}_sd": wide.loc[place, f"{s}_{ends}_sd"] for s in ("glucosamine", "muramic_acid")}
             rows.append({"study": study, "control_id": "CK", "role": ends, "treatment": treatment, "n": 4} | cells)
-    data, expected = prepared(pd.DataFrame(rows), data__layout="arm"), prepared(wide)
+    data, expected = prepared(pd.DataFrame(rows), data__layout="arm"), plain()
     np.testing.assert_allclose(data["sampling_covariance"], expected["sampling_covariance"], rtol=1e-9)
