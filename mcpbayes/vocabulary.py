@@ -13,6 +13,12 @@ SCHEMA_VERSION: Final = 1
 
 NECROMASS: Final = "necromass"
 SOC: Final = "soc"
+FUNGAL_NECROMASS: Final = "fungal_necromass"
+BACTERIAL_NECROMASS: Final = "bacterial_necromass"
+#: The two pools whose sum is necromass, where they are outcomes of their own; in the order of the tables.
+PARTS: Final = (FUNGAL_NECROMASS, BACTERIAL_NECROMASS)
+#: Pools that an arm can be measured for.
+POOLS: Final = (NECROMASS, SOC, *PARTS)
 GLUCOSAMINE: Final = "glucosamine"
 MURAMIC_ACID: Final = "muramic_acid"
 #: Where a table has both, necromass can be made of them.

@@ -12,6 +12,8 @@ NO_REFERENCE = "contrast data hold no control means; give delta_mcp.reference"
 NO_STUDY_RATIO = "contrast data hold no control means, from which r0 of a study would come"
 NO_RATIO_COLUMN = "contrast data hold no control means; give the column mcp_efficacy_control"
 NO_COMPLETE_CONTROL = "no control reports both pools; give delta_mcp.reference"
+NO_CONTROL_WITH_PARTS = "no control reports fungal and bacterial necromass and SOC"
+NO_CONTROL_WITH_PARTS_IN_STUDY = "no control of this study reports fungal and bacterial necromass and SOC"
 NO_COMPLETE_CONTROL_IN_STUDY = "no control of this study reports both pools"
 EMPTY_RATIO_CELL = "mcp_efficacy_control is empty in this row"
 
@@ -57,15 +59,22 @@ def controls(data: xr.Dataset) -> Controls | None:
     """
     if not is_arm_based(data):
         return None
-    pools = [words.NECROMASS, words.SOC]
+    pools = _pools_of_ratio(data)
     own = np.flatnonzero(~data["treated"].values.astype(bool))
     outcomes = positions(data["outcome"].values, np.array(pools))
     reported = np.isfinite(data["log_mean"].transpose("arm", "outcome").values[own][:, outcomes])
-    names = np.array([["", pools[0]], [pools[1], " and ".join(pools)]], dtype=object)
     missing = np.empty(data.sizes["control"], dtype=object)
     place = positions(data["control"].values, data["control_of_arm"].values[own])
-    missing[place] = names[(~reported[:, 1]).astype(int), (~reported[:, 0]).astype(int)]
+    patterns, which = np.unique(reported, axis=0, return_inverse=True)
+    names = [" and ".join(np.array(pools)[~pattern].tolist()) for pattern in patterns]
+    missing[place] = np.array(names, dtype=object)[which]
     return Controls(positions(data["study"].values, data["study_of_control"].values), missing)
+
+
+def _pools_of_ratio(data: xr.Dataset) -> list[str]:
+    """Return the pools that make up the ratio: necromass, or its fungal and bacterial part, and SOC."""
+    parts = set(words.PARTS) <= set(data["outcome"].values.astype(str))
+    return [*(words.PARTS if parts else (words.NECROMASS,)), words.SOC]
 
 
 def absences(data: xr.Dataset, levels: np.ndarray, reference: float | None) -> np.ndarray:
@@ -88,7 +97,8 @@ def absences(data: xr.Dataset, levels: np.ndarray, reference: float | None) -> n
     reasons = np.full(len(levels), "", dtype=object)
     if reference is None and (found is None or not found.complete.any()):
         population = (levels == words.MEAN) | (levels == words.NEW)
-        reasons[population] = NO_REFERENCE if found is None else NO_COMPLETE_CONTROL
+        complete = NO_COMPLETE_CONTROL if len(_pools_of_ratio(data)) == 2 else NO_CONTROL_WITH_PARTS
+        reasons[population] = NO_REFERENCE if found is None else complete
     reasons[levels == words.STUDY] = _of_studies(data, found)
     reasons[levels == words.COMPARISON] = _of_comparisons(data, found)
     return reasons
@@ -98,7 +108,8 @@ def _of_studies(data: xr.Dataset, found: Controls | None) -> np.ndarray:
     if found is None:
         return np.full(data.sizes["study"], NO_STUDY_RATIO, dtype=object)
     members = np.bincount(found.study, found.complete, minlength=data.sizes["study"])
-    return np.where(members > 0, "", NO_COMPLETE_CONTROL_IN_STUDY).astype(object)
+    reason = NO_COMPLETE_CONTROL_IN_STUDY if len(_pools_of_ratio(data)) == 2 else NO_CONTROL_WITH_PARTS_IN_STUDY
+    return np.where(members > 0, "", reason).astype(object)
 
 
 def _of_comparisons(data: xr.Dataset, found: Controls | None) -> np.ndarray:

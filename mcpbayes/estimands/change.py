@@ -12,17 +12,18 @@ from mcpbayes.estimands.baselines import absences, draw_controls
 from mcpbayes.estimands.blocks import Block, Piece, RandomEffects, is_stored, pieces
 from mcpbayes.estimands.effects import population_effects
 from mcpbayes.estimands.layout import Array, Index, labelled_view, put, sums
+from mcpbayes.estimands.parts import CHANGE_OF_PART, EFFECT_OF_SUM
 from mcpbayes.estimands.targets import POPULATION, At, targets
 from mcpbayes.estimands.tree import Settings, apply_settings, group, specification, with_groups
 from mcpbayes.estimands.walk import (
-    Ratios,
     Table,
     TargetDraws,
     block_parts,
     control_ratios,
+    ratio_draws,
     spread_out,
+    summed,
     table,
-    with_ratios,
 )
 from mcpbayes.streams import generator
 from mcpbayes.workers import in_threads
@@ -36,6 +37,7 @@ _UNITS: Final = {
     "mcp_efficacy_control": "fraction",
     "mcp_efficacy_treatment": "fraction",
 }
+_UNITS_OF_PARTS: Final = {CHANGE_OF_PART: "fraction", EFFECT_OF_SUM: "log response ratio"}
 
 
 def log_delta_mcp(theta_n: np.ndarray, theta_c: np.ndarray) -> np.ndarray:
@@ -95,7 +97,9 @@ def delta_mcp(result: xr.DataTree, at: At | None = None, settings: Settings = ()
     DataTree
         New, with group ``delta_mcp`` (chain, draw, target): ``effect(..., outcome)`` and, at level mean,
         ``average_change(..., mean_target, outcome)``; with both pools also ``log_delta_mcp``, ``delta_mcp``,
-        ``mcp_efficacy_control``, ``mcp_efficacy_treatment`` (fractions, NaN where coord ``absent`` says why). Groups
+        ``mcp_efficacy_control``, ``mcp_efficacy_treatment`` (fractions, NaN where coord ``absent`` says why). With
+        fungal and bacterial necromass as outcomes these are of their sum, and ``delta_mcp_part(..., part)`` is what
+        each contributes to ``delta_mcp``, ``necromass_effect`` the effect on both together. Groups
         ``scenario`` and ``influence`` are dropped, since they belonged to the old targets. Where the posterior does not
         store the effects of studies and comparisons (`vocabulary.STORED_AT_MOST`), the group holds the levels mean and
         new only.
@@ -112,7 +116,8 @@ def delta_mcp(result: xr.DataTree, at: At | None = None, settings: Settings = ()
     -----
     δ = θ_N − θ_C, Δr = r₀(e^δ − 1). r₀ of a comparison is its control's, of a study the geometric mean of its
     controls', at ``mean`` the average over complete controls with studies weighted equally, at ``new`` one control
-    drawn per draw with the same weights. Zhu, Schimel & Liang (2025),
+    drawn per draw with the same weights. With fungal and bacterial necromass apart all this holds of r₀ of each, and
+    Δr = Δr_F + Δr_B, see `parts.part_changes`. Zhu, Schimel & Liang (2025),
     doi:10.1016/j.soilbio.2025.109950.
     """
     return visit_targets(apply_settings(result, settings), at)[0]
@@ -156,9 +161,14 @@ def visit_targets(
     absent = np.full(len(levels), "", dtype=object)
     ratios: dict[str, Array] = {}
     found = table(data, posterior, asked)
-    if found.pools is not None:
+    if found.has_ratio:
         absent = absences(data, asked["level"].values, reference)[: len(levels)]
         ratios = {name: np.empty((len(levels), effect.shape[-1])) for name in _UNITS}
+    if found.parts is not None:
+        ratios |= {
+            CHANGE_OF_PART: np.empty((len(levels), len(words.PARTS), effect.shape[-1])),
+            EFFECT_OF_SUM: np.empty((len(levels), effect.shape[-1])),
+        }
     dataset = _dataset(posterior, asked.isel(target=slice(len(levels))), effect, average, ratios)
     dataset = dataset.assign_coords(absent=("target", absent.astype(str)))
     dataset.attrs = {
@@ -208,7 +218,7 @@ def _fill(
     observed = reference is None and found.controls is not None and bool(found.controls.complete.any())
     weight = found.controls.weight if found.controls is not None and observed else None
     chosen = None if weight is None else draw_controls(weight, draws, generator(seed, "reference"))
-    average, drawn = np.zeros(draws), np.zeros(draws)
+    average, drawn = (np.zeros((*found.parts_shape, draws)) for _ in range(2))
     seen: list[Any] = []
 
     def work(piece: Piece) -> tuple[_Part | None, list[Any]]:
@@ -232,12 +242,12 @@ def _fill(
             # Study by study, so that the sum is the same to the last bit whatever the blocks are.
             for one in part.averages:
                 average += one
-            drawn[part.draws] = part.drawn
-    if found.pools is not None:
+            drawn[..., part.draws] = part.drawn
+    if found.has_ratio:
         rows = np.stack([average, drawn]) if reference is None else np.full((2, draws), reference)
         there = reference is not None or weight is not None
-        shared = Ratios(rows, np.where(there, (population == words.NEW).astype(np.intp), -1))
-        above[:size] = _write(with_ratios(np.arange(size), effect[:size], found.pools, shared), effect, ratios)
+        shared = summed(rows, np.where(there, (population == words.NEW).astype(np.intp), -1))
+        above[:size] = _write(ratio_draws(found, np.arange(size), effect[:size], shared), effect, ratios)
     return above, seen
 
 
@@ -253,6 +263,9 @@ def _write(draws: TargetDraws, effect: Array, ratios: Mapping[str, Array]) -> In
         ("mcp_efficacy_treatment", draws.treated),
     ):
         put(ratios[name], draws.places, values)
+    if draws.of_part is not None and draws.of_sum is not None:
+        put(ratios[CHANGE_OF_PART], draws.places, draws.of_part)
+        put(ratios[EFFECT_OF_SUM], draws.places, draws.of_sum)
     return np.where(draws.ratio.of < 0, -1, np.count_nonzero(draws.treated > 1, axis=1))
 
 
@@ -266,8 +279,8 @@ def _part(found: Table, block: Block, random: RandomEffects, weight: Array, chos
     draws = np.flatnonzero(at >= 0)
     assert found.controls is not None
     study = np.searchsorted(block.studies, found.controls.study[complete])
-    drawn = ratio[at[draws], draws]
-    ratio *= weight[complete, None]
+    drawn = ratio[at[draws], ..., draws].T
+    ratio *= weight[complete].reshape(-1, *(1,) * (ratio.ndim - 1))
     return _Part(sums(study, len(block.studies), ratio), draws, drawn)
 
 
@@ -280,13 +293,15 @@ def _dataset(
         "average_change": ((*_DRAWS, "mean_target", "outcome"), labelled_view(average, chains), {"units": "fraction"}),
     }
     for name, values in ratios.items():
-        variables[name] = ((*_DRAWS, "target"), labelled_view(values, chains), {"units": _UNITS[name]})
+        dims = (*_DRAWS, "target", *(["part"] if values.ndim > 2 else []))
+        variables[name] = (dims, labelled_view(values, chains), {"units": (_UNITS | _UNITS_OF_PARTS)[name]})
     names, levels = asked["name"].values, asked["level"].values
     return xr.Dataset(
         variables,
         coords={name: posterior[name].variable for name in (*_DRAWS, "outcome")}
         | {"target": asked["target"].variable, "level": ("target", levels), "name": ("target", names)}
-        | {"mean_target": names[levels == words.MEAN]},
+        | {"mean_target": names[levels == words.MEAN]}
+        | ({"part": list(words.PARTS)} if CHANGE_OF_PART in ratios else {}),
     )
 
 

@@ -10,15 +10,19 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.layout import Array, Index, node_major
+from mcpbayes.estimands.parts import CHANGE_OF_PART, quantity_of_part
 from mcpbayes.estimands.reading import describe
 from mcpbayes.estimands.tree import group
-from mcpbayes.estimands.walk import Source, TargetDraws, pools_of, sources
+from mcpbayes.estimands.walk import Source, TargetDraws, sources
 
 #: Variables of group ``delta_mcp`` without dim outcome, in the order of the tables.
 RATIOS: Final = ("log_delta_mcp", "delta_mcp", "mcp_efficacy_control", "mcp_efficacy_treatment")
 
 #: Those of them that need r₀.
 NEED_REFERENCE: Final = RATIOS[1:]
+
+#: Further ones with fungal and bacterial necromass apart, after those; there all that is said of the ratio needs r₀.
+OF_PARTS: Final = (*(quantity_of_part(part) for part in words.PARTS), f"effect[{words.NECROMASS}]")
 
 #: What τ and ρ belong to, in the order of the tables: levels of random effects, and plots within arms.
 _LEVELS: Final = ("study", "comparison", "site", "kind", "within")
@@ -112,14 +116,14 @@ def quantities(result: xr.DataTree, levels: Collection[str] | None = None) -> Qu
     chosen = np.ones(len(level), dtype=bool) if levels is None else np.isin(level, list(levels))
     outcomes = posterior["outcome"].values.astype(str).tolist()
     effects = [f"effect[{outcome}]" for outcome in outcomes]
-    ratios = [] if pools_of(change) is None else list(RATIOS if (without == "").any() else RATIOS[:1])
+    ratios, need = _of_ratio(change, bool((without == "").any()))
     per_target = {at: [*effects, *ratios] for at in dict.fromkeys(level.tolist())}
     per_target[words.MEAN] = [*per_target[words.MEAN], *(f"average_change[{outcome}]" for outcome in outcomes)]
     counts = np.array([len(per_target[at]) for at in level.tolist()]) * chosen
     place = np.where(chosen, len(parameters) + np.cumsum(counts) - counts, -1)
     quantity = [*parameters, *(one for at in level[chosen].tolist() for one in per_target[at])]
     none = np.zeros(len(parameters), dtype=bool)
-    needs = np.isin(np.array(quantity, dtype=object), NEED_REFERENCE)
+    needs = np.isin(np.array(quantity, dtype=object), need)
     return Quantities(
         found,
         np.concatenate([np.full(len(parameters), words.PARAMETER, dtype=object), np.repeat(level, counts)]),
@@ -130,6 +134,16 @@ def quantities(result: xr.DataTree, levels: Collection[str] | None = None) -> Qu
         sources(data, posterior, change, found, result.attrs["seed"], ratios=bool(ratios), chosen=chosen),
         partial(_of_targets, start=place, chains=change.sizes["chain"], outcomes=len(outcomes), ratios=len(ratios)),
     )
+
+
+def _of_ratio(change: xr.Dataset, any_reference: bool) -> tuple[list[str], list[str]]:
+    """Return the quantities of the ratio, in the order of the tables, and those of them that need r₀."""
+    if "delta_mcp" not in change:
+        return [], []
+    if CHANGE_OF_PART in change:
+        found = [*RATIOS, *OF_PARTS] if any_reference else []
+        return found, found
+    return list(RATIOS if any_reference else RATIOS[:1]), list(NEED_REFERENCE)
 
 
 def _parameters(posterior: xr.Dataset) -> dict[str, Array]:
@@ -181,10 +195,15 @@ def _of_targets(found: TargetDraws, start: Index, chains: int, outcomes: int, ra
         yield block(k, found.effect[:, k], wanted)
     if found.ratio is None or found.log_change is None or found.change is None or found.treated is None:
         return
-    yield block(outcomes, found.log_change, wanted)
     there = wanted[found.ratio.of[wanted] >= 0]
+    if found.of_part is None:
+        yield block(outcomes, found.log_change, wanted)
     if ratios > 1 and len(there):
         yield block(outcomes + 1, found.change, there)
         used, of = np.unique(found.ratio.of[there], return_inverse=True)
         yield block(outcomes + 2, found.ratio.rows[used], there, of)
         yield block(outcomes + 3, found.treated, there)
+    if found.of_part is not None and found.of_sum is not None and len(there):
+        yield block(outcomes, found.log_change, there)
+        for place, draws in enumerate((*found.of_part.swapaxes(0, 1), found.of_sum)):
+            yield block(outcomes + len(RATIOS) + place, draws, there)

@@ -11,7 +11,7 @@ from mcpbayes.estimands.baselines import absences
 from mcpbayes.estimands.layout import Array
 from mcpbayes.estimands.targets import targets
 from mcpbayes.estimands.tree import group, specification
-from mcpbayes.estimands.walk import TargetDraws, pools_of, sources
+from mcpbayes.estimands.walk import TargetDraws, sources
 from mcpbayes.workers import in_threads
 
 
@@ -31,7 +31,7 @@ def describe(result: xr.DataTree) -> xr.Dataset:
     data, posterior, change = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.DELTA_MCP))
     found = targets(data, posterior, json.loads(change.attrs["at"]))
     absent = np.full(found.sizes["target"], "", dtype=object)
-    if pools_of(change) is not None:
+    if "delta_mcp" in change:
         absent = absences(data, found["level"].values, specification(result).reference)
         absent[: change.sizes["target"]] = change["absent"].values
     return found.assign_coords(absent=("target", absent.astype(str)))

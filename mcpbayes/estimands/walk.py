@@ -12,6 +12,7 @@ from mcpbayes.estimands.baselines import Controls, controls
 from mcpbayes.estimands.blocks import Block, Depth, Membership, RandomEffects, membership, pieces
 from mcpbayes.estimands.effects import coefficients, typical_effects
 from mcpbayes.estimands.layout import Array, Index, node_major, sums
+from mcpbayes.estimands.parts import CHANGE_OF_PART, EFFECT_OF_SUM, part_changes, parts_of
 
 #: Targets that are worked on at once.
 TARGETS: Final = 32
@@ -26,10 +27,13 @@ class Ratios(NamedTuple):
         Fractions.
     of : ndarray of int, shape (target,)
         −1 where r₀ is absent.
+    parts : ndarray, shape (ratio, part, draw), or None
+        What `rows` is the sum of, where fungal and bacterial necromass are outcomes.
     """
 
     rows: Array
     of: Index
+    parts: Array | None = None
 
 
 class TargetDraws(NamedTuple):
@@ -45,6 +49,10 @@ class TargetDraws(NamedTuple):
         r₀; None where the ratio does not exist or was not asked for.
     log_change, change, treated : ndarray, shape (target, draw), or None
         δ, Δr and r₀e^δ; NaN where r₀ is absent.
+    of_part : ndarray, shape (target, part, draw), or None
+        Δr of fungal and of bacterial necromass, where they are outcomes.
+    of_sum : ndarray, shape (target, draw), or None
+        θ of the sum of both.
     """
 
     places: Index
@@ -53,6 +61,8 @@ class TargetDraws(NamedTuple):
     log_change: Array | None = None
     change: Array | None = None
     treated: Array | None = None
+    of_part: Array | None = None
+    of_sum: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,8 @@ class Table:
         r₀ that contrast data bring; NaN where they do not.
     pools : (int, int) or None
         Places of necromass and SOC among the outcomes; None where they are not both there.
+    parts : (int, int, int) or None
+        Places of fungal and bacterial necromass and SOC, see `parts.parts_of`.
     """
 
     who: Membership
@@ -81,6 +93,17 @@ class Table:
     controls: Controls | None
     given: Array | None
     pools: tuple[int, int] | None
+    parts: tuple[int, int, int] | None = None
+
+    @property
+    def parts_shape(self) -> tuple[int, ...]:
+        """Shape of r₀ of one control in one draw: one number, or one per part."""
+        return () if self.parts is None else (len(words.PARTS),)
+
+    @property
+    def has_ratio(self) -> bool:
+        """Whether the outcomes make up the ratio necromass/SOC."""
+        return self.pools is not None or self.parts is not None
 
 
 def pools_of(posterior: xr.Dataset) -> tuple[int, int] | None:
@@ -93,16 +116,17 @@ def pools_of(posterior: xr.Dataset) -> tuple[int, int] | None:
 def table(data: xr.Dataset, posterior: xr.Dataset, targets: xr.Dataset) -> Table:
     """Collect what the effects of studies and comparisons need; ``targets`` are those of `targets.targets`."""
     observed = np.isin(targets["level"].values, (words.STUDY, words.COMPARISON))
-    pools = pools_of(posterior)
+    pools, parts = pools_of(posterior), parts_of(data, posterior)
     given = data["mcp_efficacy_control"].values.astype(float) if "mcp_efficacy_control" in data else None
     return Table(
         membership(data),
         targets["row"].values[observed],
         targets["kind_weight"].values[observed],
         *coefficients(posterior),
-        controls(data) if pools else None,
+        controls(data) if pools or parts else None,
         given,
         pools,
+        parts,
     )
 
 
@@ -131,10 +155,18 @@ def _add_rows(values: Array, rows: Array, index: Index) -> None:
 
 
 def control_ratios(found: Table, block: Block, random: RandomEffects) -> tuple[Index, Array]:
-    """Return the positions of a block's complete controls and ln r₀ = b_N − b_C of each, (control, draw)."""
-    if found.controls is None or found.pools is None or random.baseline is None:
-        return np.empty(0, dtype=np.intp), np.empty((0, random.study.shape[-1]))
+    """Return the positions of a block's complete controls and ln r₀ = b_N − b_C of each, (control, draw).
+
+    With fungal and bacterial necromass apart, ln r₀ of each part, (control, part, draw).
+    """
+    if found.controls is None or not found.has_ratio or random.baseline is None:
+        return np.empty(0, dtype=np.intp), np.empty((0, *found.parts_shape, random.study.shape[-1]))
     there = np.flatnonzero(found.controls.complete[block.controls])
+    if found.parts is not None:
+        *parts, soc = found.parts
+        baseline = random.baseline[there]
+        return block.controls[there], baseline[:, parts] - baseline[:, soc, None]
+    assert found.pools is not None
     necromass, soc = found.pools
     return block.controls[there], random.baseline[there, necromass] - random.baseline[there, soc]
 
@@ -145,7 +177,7 @@ def block_ratios(found: Table, block: Block, random: RandomEffects) -> Ratios:
     Notes
     -----
     ``comparison``: exp(b_N − b_C) of its control, from the same joint draw; ``study``: geometric mean of its complete
-    controls.
+    controls, of each part where necromass is two outcomes.
     """
     size = len(block.studies) + len(block.comparisons)
     of = np.full(size, -1, dtype=np.intp)
@@ -154,13 +186,23 @@ def block_ratios(found: Table, block: Block, random: RandomEffects) -> Ratios:
     complete, log_ratio = control_ratios(found, block, random)
     study = np.searchsorted(block.studies, found.controls.study[complete])
     count = np.bincount(study, minlength=len(block.studies))
-    mean = sums(study, len(count), log_ratio)[count > 0] / count[count > 0, None]
+    mean = sums(study, len(count), log_ratio)[count > 0] / _over(count[count > 0], log_ratio)
     of[: len(count)][count > 0] = len(complete) + np.arange(len(mean))
     row = np.full(len(found.controls.study), -1, dtype=np.intp)
     row[complete] = np.arange(len(complete))
     of[len(count) :] = row[found.who.control[block.comparisons]]
     rows = np.concatenate([log_ratio, mean])
-    return Ratios(np.exp(rows, out=rows), of)
+    return summed(np.exp(rows, out=rows), of)
+
+
+def summed(rows: Array, of: Index) -> Ratios:
+    """Return ratios from rows (ratio, draw), or from those of parts (ratio, part, draw), of which r₀ is the sum."""
+    return Ratios(rows, of) if rows.ndim == 2 else Ratios(rows.sum(axis=1), of, rows)
+
+
+def _over(weights: np.ndarray, values: Array) -> np.ndarray:
+    """Return one weight per row in the shape in which it multiplies or divides rows of any shape."""
+    return weights.reshape(-1, *(1,) * (values.ndim - 1))
 
 
 def _given_ratios(found: Table, block: Block, random: RandomEffects, of: Index) -> Ratios:
@@ -184,13 +226,36 @@ def with_ratios(places: Index, effect: Array, pools: tuple[int, int], ratio: Rat
     return TargetDraws(places, effect, ratio, log_change, change, control)
 
 
+def _with_parts(places: Index, effect: Array, parts: tuple[int, int, int], ratio: Ratios) -> TargetDraws:
+    """Return draws of targets as `with_ratios`, with what fungal and bacterial necromass contribute to Δr."""
+    assert ratio.parts is not None
+    *pools, soc = parts
+    found = part_changes(_rows_of(ratio.parts, ratio.of), effect[:, pools] - effect[:, soc, None])
+    treated = spread_out(ratio) + found.change
+    of_sum = found.log_change + effect[:, soc]
+    return TargetDraws(places, effect, ratio, found.log_change, found.change, treated, found.of_part, of_sum)
+
+
+def ratio_draws(found: Table, places: Index, effect: Array, ratio: Ratios) -> TargetDraws:
+    """Return draws of targets with all that follows from r₀, whichever pools make it up."""
+    if found.parts is not None:
+        return _with_parts(places, effect, found.parts, ratio)
+    assert found.pools is not None
+    return with_ratios(places, effect, found.pools, ratio)
+
+
 def spread_out(ratio: Ratios) -> Array:
     """Return r₀ of every target, (target, draw), NaN where it is absent."""
-    control = np.empty((len(ratio.of), ratio.rows.shape[1]))
-    there = ratio.of >= 0
+    return _rows_of(ratio.rows, ratio.of)
+
+
+def _rows_of(rows: Array, of: Index) -> Array:
+    """Return the row of every target, NaN where it has none (−1)."""
+    control = np.empty((len(of), *rows.shape[1:]))
+    there = of >= 0
     if there.all():
-        return np.take(ratio.rows, ratio.of, axis=0, out=control, mode="clip")
-    control[there] = ratio.rows[ratio.of[there]]
+        return np.take(rows, of, axis=0, out=control, mode="clip")
+    control[there] = rows[of[there]]
     control[~there] = np.nan
     return control
 
@@ -198,23 +263,23 @@ def spread_out(ratio: Ratios) -> Array:
 def block_draws(found: Table, block: Block, random: RandomEffects, places: Index, ratios: bool = True) -> TargetDraws:
     """Return the draws of a block's studies, then of its comparisons; `places` are theirs among all targets."""
     effect = block_effects(found, block, random)
-    if found.pools is None or not ratios:
+    if not (found.has_ratio and ratios):
         return TargetDraws(places, effect)
-    return with_ratios(places, effect, found.pools, block_ratios(found, block, random))
+    return ratio_draws(found, places, effect, block_ratios(found, block, random))
 
 
 def block_parts(found: Table, block: Block, random: RandomEffects, places: Index) -> Iterator[TargetDraws]:
     """Yield what `block_draws` returns a few targets at a time, which takes less memory and stays in the caches."""
     effect = block_effects(found, block, random)
-    ratio = None if found.pools is None else block_ratios(found, block, random)
+    ratio = block_ratios(found, block, random) if found.has_ratio else None
     del random
     # About as many in each: every call for a few rows more would cost as much as one for many.
     edges = np.linspace(0, len(places), max(round(len(places) / TARGETS), 1) + 1).astype(int).tolist()
     for here in map(slice, edges[:-1], edges[1:]):
-        if found.pools is None or ratio is None:
+        if ratio is None:
             yield TargetDraws(places[here], effect[here])
         else:
-            yield with_ratios(places[here], effect[here], found.pools, ratio._replace(of=ratio.of[here]))
+            yield ratio_draws(found, places[here], effect[here], ratio._replace(of=ratio.of[here]))
 
 
 #: Gives the draws of some targets when a worker wants them.
@@ -253,7 +318,7 @@ def sources(
     """
     wanted = np.ones(targets.sizes["target"], dtype=bool) if chosen is None else chosen
     stored = change.sizes["target"]
-    yield from _stored(change, pools_of(posterior) if ratios else None, wanted[:stored])
+    yield from _stored(change, ratios and "delta_mcp" in change, wanted[:stored])
     if stored == len(wanted) or not wanted[stored:].any():
         return
     found = table(data, posterior, targets)
@@ -271,10 +336,12 @@ def sources(
         yield source
 
 
-def _stored(change: xr.Dataset, pools: tuple[int, int] | None, wanted: np.ndarray) -> Iterator[Source]:
+def _stored(change: xr.Dataset, ratios: bool, wanted: np.ndarray) -> Iterator[Source]:
     effect = node_major(change["effect"], "target", "outcome")
     names = ("log_delta_mcp", "delta_mcp", "mcp_efficacy_treatment", "mcp_efficacy_control")
-    of_ratio = [node_major(change[name], "target") for name in names] if pools else []
+    of_ratio = [node_major(change[name], "target") for name in names] if ratios else []
+    of_part = node_major(change[CHANGE_OF_PART], "target", "part") if ratios and CHANGE_OF_PART in change else None
+    of_sum = None if of_part is None else node_major(change[EFFECT_OF_SUM], "target")
     for start in range(0, len(effect), TARGETS):
         here = slice(start, min(start + TARGETS, len(effect)))
         if not wanted[here].any():
@@ -285,7 +352,8 @@ def _stored(change: xr.Dataset, pools: tuple[int, int] | None, wanted: np.ndarra
             if not of_ratio:
                 return TargetDraws(places, effect[here])
             *others, control = (np.ascontiguousarray(values[here]) for values in of_ratio)
-            return TargetDraws(places, effect[here], _shared(control), *others)
+            parts = (values if values is None else values[here] for values in (of_part, of_sum))
+            return TargetDraws(places, effect[here], _shared(control), *others, *parts)
 
         yield source
 

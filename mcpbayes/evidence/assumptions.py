@@ -31,10 +31,12 @@ from mcpbayes.inference.assumed import (
 from mcpbayes.inference.collapsed import sample
 from mcpbayes.inference.completion import complete_posterior
 from mcpbayes.inference.conversion import with_factors
-from mcpbayes.measurement.factor_draws import central
+from mcpbayes.measurement.factor_draws import central, central_of_parts
 from mcpbayes.monte_carlo.summaries import interval
+from mcpbayes.specification.factors import FactorSet
 from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.amino_arms import converted_arms
+from mcpbayes.tables.part_arms import of_parts, with_factors_of_parts
 
 #: Assumptions by name.
 CVS: Final = "imputed CVs"
@@ -172,8 +174,15 @@ def _settings(data: xr.Dataset, spec: Specification, pooled: bool) -> Iterator[S
     if count := int(converted_arms(data).sum()):
         for name, factors in sets_compared(spec).items():
             own = name == spec.data.factors.name
-            made = with_factors(data, central(factors), bias_correction=spec.data.bias_correction)
-            yield Setting(FACTOR_SETS, name, count, None if own else made)
+            yield Setting(FACTOR_SETS, name, count, None if own else _with_set(data, factors, spec))
+
+
+def _with_set(data: xr.Dataset, factors: FactorSet, spec: Specification) -> xr.Dataset:
+    """Return the data made with another set of conversion factors, each at its median."""
+    correct = spec.data.bias_correction
+    if of_parts(data):
+        return with_factors_of_parts(data, central_of_parts(factors), bias_correction=correct)
+    return with_factors(data, central(factors), bias_correction=correct)
 
 
 def _used_correlation(data: xr.Dataset) -> float | None:

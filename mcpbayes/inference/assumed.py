@@ -7,10 +7,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mcpbayes.errors import SpecificationError
-from mcpbayes.measurement import effect_sizes
+from mcpbayes.measurement.amino_parts import largest_rho_within
 from mcpbayes.tables import shared_variance as shared
 from mcpbayes.tables.amino_arms import converted_arms, necromass_cvs
-from mcpbayes.vocabulary import ARM_BASED, IMPUTED, NECROMASS, PER_RHO
+from mcpbayes.tables.part_arms import estimates, of_parts
+from mcpbayes.vocabulary import ARM_BASED, IMPUTED, NECROMASS, PARTS, PER_RHO
 
 Flags = NDArray[np.bool_]
 
@@ -51,24 +52,34 @@ def with_dispersion(data: xr.Dataset, factor: float, *, bias_correction: bool) -
     amino sugars, only that of the other is assumed, and the CV of necromass changes by what that one changes of it.
     """
     flags = imputed_dispersions(data)
-    cv, n = (data[name].transpose("arm", "outcome").values for name in ("cv", "n"))
+    cv = data["cv"].transpose("arm", "outcome").values
     factors = np.where(flags, factor, 1.0)
-    if (here := converted_arms(data)).any():
+    if (here := converted_arms(data)).any() and not of_parts(data):
         scaled = data["amino_cv"] * (1 + (factor - 1) * (data["source_amino_sd"] == IMPUTED))
         as_given, data = data, data.assign(amino_cv=scaled)
         ratio = necromass_cvs(data, float(data.attrs["q"])) / necromass_cvs(as_given, float(data.attrs["q"]))
         pool = data["outcome"].values.tolist().index(NECROMASS)
         factors[:, pool] = np.where(here & flags[:, pool], ratio, factors[:, pool])
     cv = factors * cv
-    mean = data["mean"].transpose("arm", "outcome").values
-    log_mean = effect_sizes.log_mean(mean, cv, n, bias_correction=bias_correction)
+    log_mean, _ = estimates(data, cv, bias_correction=bias_correction)
     before = data["log_mean"].transpose("arm", "outcome").values
     changed = {
         "cv": (("arm", "outcome"), cv),
-        "log_mean": (("arm", "outcome"), np.where(flags, log_mean, before)),
+        "log_mean": (("arm", "outcome"), np.where(_touched(data, flags), log_mean, before)),
     }
     made = _with_covariance(data.assign(changed), flags.any(axis=1))
     return with_unknown_correlation(made) if PER_RHO in data else made
+
+
+def _touched(data: xr.Dataset, flags: Flags) -> Flags:
+    """Return which log means (arm, outcome) hang on the CVs that are assumed: that of fungi on both amino sugars'."""
+    if not of_parts(data):
+        return flags
+    outcomes = data["outcome"].values.astype(str).tolist()
+    fungal, bacterial = (outcomes.index(part) for part in PARTS)
+    touched = flags.copy()
+    touched[:, fungal] |= flags[:, bacterial] & converted_arms(data)
+    return touched
 
 
 def with_correlation(data: xr.Dataset, rho: float) -> xr.Dataset:
@@ -83,7 +94,8 @@ def with_correlation(data: xr.Dataset, rho: float) -> xr.Dataset:
     Raises
     ------
     SpecificationError
-        Contrast data in which other rows or the control report what does not go together with this correlation.
+        Contrast data in which other rows or the control report what does not go together with this correlation, or
+        arms made of amino sugars that are correlated less than two things that both go with SOC so closely.
 
     Notes
     -----
@@ -93,6 +105,12 @@ def with_correlation(data: xr.Dataset, rho: float) -> xr.Dataset:
     flags, data = imputed_correlations(data), data.drop_vars(PER_RHO, errors="ignore")
     if data.attrs["family"] != ARM_BASED:
         return _contrasts_with_correlation(data, flags, rho)
+    if of_parts(data) and abs(rho) >= largest_rho_within(float(data.attrs["rho_amino_sugars"])):
+        raise SpecificationError(
+            f"a correlation of {rho:.2g} of both amino sugars with SOC does not go together with theirs, "
+            f"data.defaults.rho_amino_sugars = {float(data.attrs['rho_amino_sugars']):g}",
+            "data.defaults.rho_within",
+        )
     values = np.where(flags, rho, data["rho_within"].values)
     return _with_covariance(data.assign(rho_within=("arm", values)), flags)
 
@@ -142,8 +160,7 @@ def with_unknown_correlation(data: xr.Dataset) -> xr.Dataset:
 def _with_covariance(data: xr.Dataset, arms: Flags) -> xr.Dataset:
     """Return arm-based data with the sampling covariances of some arms made anew from CVs, n and ϱ."""
     order = ("arm", "outcome", "outcome_bis")
-    cv, n = (data[name].transpose(*order[:2]).values for name in ("cv", "n"))
-    made = effect_sizes.sampling_covariance(cv, n, data["rho_within"].values)
+    _, made = estimates(data, data["cv"].transpose(*order[:2]).values, bias_correction=False)
     before = data["sampling_covariance"].transpose(*order).values
     return data.assign(sampling_covariance=(order, np.where(arms[:, None, None], made, before)))
 

@@ -7,6 +7,7 @@ import xarray as xr
 
 from mcpbayes.inference.assumed import imputed_correlations, note_worlds, with_correlation
 from mcpbayes.inference.conversion import FACTORS, factor_doubt
+from mcpbayes.inference.conversion_parts import factor_doubt_of_parts
 from mcpbayes.inference.dispersions import DISPERSION, dispersion_doubt, has_draws
 from mcpbayes.inference.dispersions import WORLDS as WORLDS_OF_CVS
 from mcpbayes.inference.doubt import Doubt
@@ -15,6 +16,7 @@ from mcpbayes.inference.worlds import worlds_that_fit
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
+from mcpbayes.tables.part_arms import of_parts
 
 #: What several fits can carry, in words.
 CARRIED: Final = {
@@ -45,7 +47,7 @@ def doubts(arms: xr.Dataset, model: Specification) -> list[Doubt]:
     # CVs first: those of necromass made of amino sugars follow the factors
     found = [
         dispersion_doubt(arms, model, count),
-        factor_doubt(arms, model, count),
+        (factor_doubt_of_parts if of_parts(arms) else factor_doubt)(arms, model, count),
         correlation_doubt(arms, model, count),
     ]
     return [doubt for doubt in found if doubt is not None]

@@ -85,10 +85,14 @@ def sampling_covariance(cv: ArrayLike, n: ArrayLike, rho_within: ArrayLike) -> A
     On the diagonal v = CV²/n; off it c = ϱ CVᵢ CVⱼ / max(nᵢ, nⱼ): where one pool was measured in fewer plots, those
     plots are taken to be a part of the other's.
     """
-    cv, n = np.broadcast_arrays(np.asarray(cv, dtype=float), np.asarray(n, dtype=float))
     rho = np.asarray(rho_within, dtype=float)[..., np.newaxis, np.newaxis]
+    return correlated_covariance(cv, n, np.where(np.eye(np.shape(cv)[-1], dtype=bool), 1.0, rho))
+
+
+def correlated_covariance(cv: ArrayLike, n: ArrayLike, correlation: ArrayLike) -> Array:
+    """Return what `sampling_covariance` does, from a matrix of correlations over plots, shape (..., K, K)."""
+    cv, n = np.broadcast_arrays(np.asarray(cv, dtype=float), np.asarray(n, dtype=float))
     plots = np.maximum(n[..., :, np.newaxis], n[..., np.newaxis, :])
-    correlation = np.where(np.eye(cv.shape[-1], dtype=bool), 1.0, rho)
     product = cv[..., :, np.newaxis] * cv[..., np.newaxis, :]
-    covariance: Array = correlation * product / plots  # the product first: exactly symmetric
+    covariance: Array = np.asarray(correlation, dtype=float) * product / plots  # the product first: exactly symmetric
     return covariance

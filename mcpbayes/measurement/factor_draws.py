@@ -17,11 +17,12 @@ TRIPLES: Final = 4096
 
 @dataclass(frozen=True)
 class Triples:
-    """Draws of factors, sorted by q: ``q``, ``k_f`` and ``k_b`` have shape (triple,); one triple where all is fixed."""
+    """Draws of factors, sorted by q: all have shape (triple,); one triple where all is fixed."""
 
     q: Array
     k_f: Array
     k_b: Array
+    rho_b: Array
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def draw_triples(factors: FactorSet) -> Triples:
     q = muramic_weight(k_b, k_f, rho_b)
     order = np.argsort(q, kind="stable")
     order = order[q[order] > 0]
-    return Triples(q[order], k_f[order], k_b[order])
+    return Triples(q[order], k_f[order], k_b[order], rho_b[order])
 
 
 def central(factors: FactorSet) -> Central:
@@ -58,8 +59,43 @@ def central(factors: FactorSet) -> Central:
 
 def strata(factors: FactorSet, count: int) -> list[Triples]:
     """Return the triples cut into equally probable strata of q, in its order."""
+    return _split(draw_triples(factors), count)
+
+
+@dataclass(frozen=True)
+class PartFactors:
+    """The factors behind fungal and bacterial necromass as pools of their own."""
+
+    k_b: float
+    k_f: float
+    rho_b: float
+
+
+def central_of_parts(factors: FactorSet) -> PartFactors:
+    """Return the factors behind the central data: the median of each."""
     triples = draw_triples(factors)
-    parts = (np.array_split(values, count) for values in (triples.q, triples.k_f, triples.k_b))
+    return PartFactors(*(float(np.median(values)) for values in (triples.k_b, triples.k_f, triples.rho_b)))
+
+
+def largest_rho_b(factors: FactorSet) -> float:
+    """Return the largest ϱ_b of any triple, with which fewest arms have fungal necromass above zero."""
+    return float(draw_triples(factors).rho_b.max())
+
+
+def strata_of_parts(factors: FactorSet, count: int) -> list[Triples]:
+    """Return the triples sorted by ϱ_b and cut into equally probable strata of it.
+
+    Notes
+    -----
+    ln F = ln k_F + ln(GlcN − 0.7132 ϱ_b MurN), ln B = ln k_B + ln MurN: effects hang on ϱ_b alone.
+    """
+    triples = draw_triples(factors)
+    order = np.argsort(triples.rho_b, kind="stable")
+    return _split(Triples(*(values[order] for values in vars(triples).values())), count)
+
+
+def _split(triples: Triples, count: int) -> list[Triples]:
+    parts = (np.array_split(values, count) for values in vars(triples).values())
     return [Triples(*part) for part in zip(*parts, strict=True)]
 
 

@@ -5,12 +5,13 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.tree import group
-from mcpbayes.output.document.context import headlines
+from mcpbayes.output.document.context import headlines, names_of_headlines
 from mcpbayes.output.document.conversion import source_line
 from mcpbayes.output.document.influence import finding
 from mcpbayes.output.document.material import analysed, imputed
 from mcpbayes.output.document.model import where_typical
 from mcpbayes.output.document.numbers import listing, plural
+from mcpbayes.output.document.parts import contribution_lines
 
 
 def assumption_lines(data: xr.Dataset) -> list[str]:
@@ -43,12 +44,15 @@ def closing_lines(result: xr.DataTree, summary: pd.DataFrame) -> list[str]:
     -------
     list of str
         One line on what was analysed, the headline sentences of each kind (levels mean and new), one on imputation;
-        where there are such, lines on moderators, on studies left out, and on necromass made of amino sugars.
+        where there are such, lines on what fungal and bacterial necromass contribute to ΔMCP, on moderators, on studies
+        left out, and on necromass made of amino sugars.
     """
     data = group(result, words.DATA)
     lines = [_size(data)]
     for headline in headlines(result, data, summary):
         lines += [f"{headline['name']}{headline[level]}" for level in (words.MEAN, words.NEW)]
+    if result.attrs["status"] != "failed":
+        lines += contribution_lines(data, summary, names_of_headlines(data, summary))
     return [*lines, *filter(None, [where_typical(data), finding(result), source_line(data)]), _imputed(data)]
 
 

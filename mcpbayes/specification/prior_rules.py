@@ -83,11 +83,13 @@ def check_prior(entries: Mapping[str, Any], key: str, role: str, outcomes: Seque
     if distribution == "fixed" and not role.startswith(("intercept", "slope")):
         # a correlation of one over plots would make the two pools of an arm a single measurement
         ends = "()" if role == WITHIN else "[]"
-        checks["value"] = _standard_deviation(role) if role in CVS or role.startswith("tau") else _correlation(k, ends)
+        checks["value"] = (
+            _standard_deviation(role) if role in CVS or role.startswith("tau") else correlation_of(k, ends)
+        )
     if distribution == "half_normal" and role in CVS:
         checks["sd"] = number(_FINITE)
     if distribution == "normal":
-        checks["correlation"] = _correlation(k, "()")
+        checks["correlation"] = correlation_of(k, "()")
     if distribution == "beta" and k > 2:
         raise SpecificationError("beta is a prior for two outcomes; use lkj with more", f"{key}.distribution")
     update = role == WITHIN and boolean(entries.get("update", False), joined(key, "update"))
@@ -144,7 +146,7 @@ def _standard_deviation(role: str) -> Check:
     return number("(0, inf)" if role == "omega_cv" else "[0, inf)")
 
 
-def _correlation(k: int, ends: str) -> Check:
+def correlation_of(k: int, ends: str) -> Check:
     """Accept an equal correlation of k outcomes; the matrix is positive definite above −1/(k − 1)."""
     low = -1.0 if k < 3 else -1.0 / (k - 1)
     return number(f"{ends[0]}{low:.6g}, 1{ends[1]}")

@@ -25,7 +25,14 @@ from mcpbayes.specification.fields import (
     unknown,
 )
 from mcpbayes.specification.merging import inherit_prior
-from mcpbayes.specification.prior_rules import ALLOWED, CVS, check_prior, required_priors, split_slopes
+from mcpbayes.specification.prior_rules import (
+    ALLOWED,
+    CVS,
+    check_prior,
+    correlation_of,
+    required_priors,
+    split_slopes,
+)
 from mcpbayes.specification.scheme import check_scheme
 from mcpbayes.specification.structure import (
     DataSection,
@@ -101,6 +108,12 @@ def validate(raw: Mapping[str, Any]) -> Specification:
     data = _data(top["data"], family)
     moderators = ModeratorSection(**read(top.get("moderators", {}), "moderators", _MODERATORS))
     _check_formula(moderators.formula, data)
+    reference = read(top.get("delta_mcp", {}), "delta_mcp", {"reference": _reference}).get("reference")
+    if reference is not None and set(words.PARTS) <= set(data.outcomes):
+        raise refusal(
+            "'observed': with fungal and bacterial necromass apart, each needs a ratio of its own", reference,
+            "delta_mcp.reference",
+        )  # fmt: skip
     return Specification(
         schema=top["schema"],
         name=top["name"],
@@ -113,7 +126,7 @@ def validate(raw: Mapping[str, Any]) -> Specification:
         scenarios=check_scheme(top.get("scenarios", {})),
         sampling=SamplingSection(**read(top.get("sampling", {}), "sampling", _SAMPLING)),
         summary=SummarySection(**read(top.get("summary", {}), "summary", _SUMMARY)),
-        reference=read(top.get("delta_mcp", {}), "delta_mcp", {"reference": _reference}).get("reference"),
+        reference=reference,
     )
 
 
@@ -155,18 +168,18 @@ def _defaults(entries: object, outcomes: tuple[str, ...], family: str) -> Defaul
     def cv(value: object, key: str) -> dict[str, float]:
         # CVs inherited for outcomes that are not analysed, and those of contrasts, which have no arms, are never used
         names: tuple[str, ...] = outcomes
+        value = _parts_as_necromass(value, outcomes)
         if isinstance(value, Mapping) and family == words.CONTRAST_BASED:
             names = tuple(value)
         elif isinstance(value, Mapping):
-            known = [pool for pool in (words.NECROMASS, words.SOC) if pool in value]
+            known = [pool for pool in words.POOLS if pool in value]
             names = tuple(dict.fromkeys([*outcomes, *known]))
         found = by_outcome(value, key, positive, names)
         return dict.fromkeys(names, found) if isinstance(found, float) else found
 
     # a correlation of one would make the two pools of an arm a single measurement
-    correlation = number("(-1, 1)")
-    checks: dict[str, Check] = {"n": number("[2, inf)"), "cv": cv, "rho_within": correlation}
-    optional: dict[str, Check] = {"rho_amino_sugars": correlation}
+    checks: dict[str, Check] = {"n": number("[2, inf)"), "cv": cv, "rho_within": correlation_of(len(outcomes), "()")}
+    optional: dict[str, Check] = {"rho_amino_sugars": number("(-1, 1)")}
     return Defaults(**read(entries, "data.defaults", checks | optional, tuple(checks)))
 
 
@@ -187,9 +200,12 @@ def _check_layout(layout: str, outcomes: tuple[str, ...], family: str) -> None:
         raise refusal("'contrast', the layout of the contrast-based family", layout, key)
     if family == words.ARM_BASED and layout == "contrast":
         raise refusal("'comparison', 'arm' or 'plot', the layouts of the arm-based family", layout, key)
-    if family == words.ARM_BASED and not set(outcomes) <= {words.NECROMASS, words.SOC}:
+    two, three = {words.NECROMASS, words.SOC}, {*words.PARTS, words.SOC}
+    if family == words.ARM_BASED and not (set(outcomes) <= two or set(outcomes) == three):
+        fungal, bacterial = words.PARTS
         raise refusal(
-            f"{words.NECROMASS!r}, {words.SOC!r} or both, in any order, for the arm-based family",
+            f"{words.NECROMASS!r}, {words.SOC!r} or both, or {fungal!r}, {bacterial!r} and {words.SOC!r} together, in "
+            "any order, for the arm-based family",
             list(outcomes),
             "data.outcomes",
         )
@@ -215,7 +231,8 @@ def _priors(entries: object, family: str, data: DataSection, terms: tuple[gramma
         if role == "baseline" and role not in required:
             check_prior(table(entry, key), key, role, outcomes)  # inherited from an arm-based model, without effect
         elif role in CVS:
-            prior = check_prior(table(entry, key), key, role, _pools_too(entry, outcomes, family))
+            entry = {name: _parts_as_necromass(value, outcomes) for name, value in table(entry, key).items()}
+            prior = check_prior(entry, key, role, _pools_too(entry, outcomes, family))
             found |= {role: prior} if family == words.ARM_BASED else {}
         elif role != "slope":
             found[role] = check_prior(table(entry, key), key, role, outcomes)
@@ -227,10 +244,17 @@ def _priors(entries: object, family: str, data: DataSection, terms: tuple[gramma
     return {role: found[role] for role in sorted(found, key=_file_order)}
 
 
+def _parts_as_necromass(value: object, outcomes: tuple[str, ...]) -> object:
+    """Return numbers of CVs by outcome in which fungal and bacterial necromass, where not given, have necromass's."""
+    if not isinstance(value, Mapping) or words.NECROMASS not in value:
+        return value
+    return {**{part: value[words.NECROMASS] for part in words.PARTS if part in outcomes}, **value}
+
+
 def _pools_too(prior: object, outcomes: tuple[str, ...], family: str) -> tuple[str, ...]:
     """Return the outcomes that a prior of CVs may name: pools that are inherited and not analysed are never used."""
     inner = [numbers for numbers in table(prior, "priors").values() if isinstance(numbers, Mapping)]
-    named = {pool for numbers in inner for pool in numbers if pool in (words.NECROMASS, words.SOC)}
+    named = {pool for numbers in inner for pool in numbers if pool in words.POOLS}
     return tuple(dict.fromkeys([*(outcomes if family == words.ARM_BASED else ()), *sorted(named)]))
 
 

@@ -7,22 +7,37 @@ import numpy as np
 import pandas as pd
 
 from mcpbayes.errors import Problem
+from mcpbayes.measurement.amino_parts import largest_rho_within
 from mcpbayes.measurement.amino_sugars import MASS_RATIO, fungal_necromass
+from mcpbayes.measurement.factor_draws import largest_rho_b
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.amino_sugars import SOURCE, has_both
 from mcpbayes.tables.columns import CONTROL, ROLES
-from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns
+from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, rho_column
+from mcpbayes.tables.part_arms import makes_parts
 from mcpbayes.tables.unit_checks import PURE_CARBON, RATIO_BOUNDS
-from mcpbayes.vocabulary import AMINO_SUGARS, FROM_AMINO_SUGARS, GLUCOSAMINE, MURAMIC_ACID, NECROMASS, REPORTED, SOC
+from mcpbayes.vocabulary import (
+    AMINO_SUGARS,
+    FROM_AMINO_SUGARS,
+    FUNGAL_NECROMASS,
+    GLUCOSAMINE,
+    MURAMIC_ACID,
+    NECROMASS,
+    PARTS,
+    REPORTED,
+    SOC,
+)
 
 #: Muramic acid/glucosamine outside these bounds is in no soil, a thousandth or thousandfold of it is: 1,607 soils of a
 #: global table span 0.01 to 2.2.
 SUGAR_BOUNDS: Final = (0.0005, 20.0)
 
+_KEPT: Final = "they are kept as they are"
+
 
 def has_amino_sugars(rows: pd.DataFrame, outcomes: Sequence[str]) -> bool:
-    """Say whether a table of comparisons has any amino sugar beside an analysed necromass."""
-    return NECROMASS in outcomes and any(
+    """Say whether a table of comparisons has any amino sugar beside analysed necromass, or its two parts."""
+    return (NECROMASS in outcomes or makes_parts(outcomes)) and any(
         bool(rows[arm_columns("comparison", sugar, role).mean].notna().any())
         for sugar in AMINO_SUGARS
         for role in ROLES
@@ -37,7 +52,8 @@ def amino_problems(rows: pd.DataFrame, made: pd.DataFrame, group: pd.Series, dat
     rows : DataFrame
         One row per comparison, as the table has them.
     made : DataFrame
-        The same with necromass made of amino sugars, from `mcpbayes.tables.amino_sugars.converted`.
+        The same with necromass made of amino sugars, from `mcpbayes.tables.amino_sugars.converted`, or its parts, from
+        `mcpbayes.tables.amino_parts.converted_parts`.
     group : Series of int
         Rows of one group share a control.
     data : DataSection
@@ -48,20 +64,28 @@ def amino_problems(rows: pd.DataFrame, made: pd.DataFrame, group: pd.Series, dat
     errors = [*_units(here.dropna(subset=[NECROMASS]), data)]
     if errors:
         return errors
-    return [_origin(arms, data), *_left_out(arms), *_half(arms), *_no_fungi(here, data)]
+    apart = makes_parts(data.outcomes)
+    found = [_origin(arms, data), *_left_out(arms), *_half(arms, apart), *_no_fungi(here, data)]
+    return found + (_unused_spreads(rows, made) + _too_close(rows, made, data) if apart else [])
 
 
 def _arms(rows: pd.DataFrame, made: pd.DataFrame, group: pd.Series, role: str) -> pd.DataFrame:
     """Return the cells of the arms of a role with the spreadsheet row that they stand in, and which arm it is."""
     stems = (*AMINO_SUGARS, SOC)
     cells = {stem: rows.get(arm_columns("comparison", stem, role).mean) for stem in stems}
-    necromass = arm_columns("comparison", NECROMASS, role).mean
+    reported, necromass = (_necromass(frame, role) for frame in (rows, made))
     row = rows[CONTROL_ROW] if role == CONTROL else rows.index
     arm = "control " + group.astype(str) if role == CONTROL else "row " + rows.index.astype(str)
-    arms = pd.DataFrame(
-        cells | {"reported": rows[necromass], NECROMASS: made[necromass], "both": has_both(rows, role)}, rows.index
-    )
+    arms = pd.DataFrame(cells | {"reported": reported, NECROMASS: necromass, "both": has_both(rows, role)}, rows.index)
     return arms.assign(source=made[SOURCE], arm=np.asarray(arm), row=np.asarray(row, dtype=int))
+
+
+def _necromass(rows: pd.DataFrame, role: str) -> pd.Series:
+    """Return the necromass of the arms of a role; of its parts their sum, or the one that is there."""
+    means = [arm_columns("comparison", pool, role).mean for pool in (NECROMASS, *PARTS)]
+    if means[0] in rows:
+        return rows[means[0]]
+    return rows[means[1:]].sum(axis=1, min_count=1)
 
 
 def _count(arms: pd.DataFrame) -> int:
@@ -97,12 +121,13 @@ def _left_out(arms: pd.DataFrame) -> Iterator[Problem]:
             )
 
 
-def _half(arms: pd.DataFrame) -> Iterator[Problem]:
+def _half(arms: pd.DataFrame, apart: bool) -> Iterator[Problem]:
     one = arms[arms[GLUCOSAMINE].notna() ^ arms[MURAMIC_ACID].notna()]
+    made = "no fungal necromass can be made" if apart else "no necromass can be made"
     if len(one):
         yield Problem(
             "one-amino-sugar",
-            f"{_count(one)} arms have one of the two amino sugars only, of which no necromass can be made",
+            f"{_count(one)} arms have one of the two amino sugars only, of which {made}",
             "note",
             rows=tuple(dict.fromkeys(one["row"])),
         )
@@ -110,14 +135,17 @@ def _half(arms: pd.DataFrame) -> Iterator[Problem]:
 
 def _no_fungi(here: pd.DataFrame, data: DataSection) -> Iterator[Problem]:
     """Yield a warning for arms in which bacteria explain all glucosamine: their fungal necromass is not positive."""
-    rho_b = data.factors.rho_b.middle
+    apart = makes_parts(data.outcomes)
+    rho_b = largest_rho_b(data.factors) if apart else data.factors.rho_b.middle
+    with_some = f" with some of the factors {data.factors.name!r}" if apart and not data.factors.fixed else ""
+    kept = "the fungal pool is missing there, bacterial necromass and SOC are used" if apart else _KEPT
     fungal = fungal_necromass(here[GLUCOSAMINE], here[MURAMIC_ACID], 1.0, rho_b)
     none = here[fungal <= 0]
     if len(none):
         yield Problem(
             "no-fungal-necromass",
-            f"in {_count(none)} arms bacteria explain all glucosamine, so that fungal necromass is not positive; they "
-            "are kept as they are",
+            f"in {_count(none)} arms bacteria explain all glucosamine{with_some}, so that fungal necromass is not "
+            f"positive; {kept}",
             "warning",
             rows=tuple(dict.fromkeys(none["row"])),
             value=f"muramic acid/glucosamine up to {(none[MURAMIC_ACID] / none[GLUCOSAMINE]).max():.3g}",
@@ -126,12 +154,54 @@ def _no_fungi(here: pd.DataFrame, data: DataSection) -> Iterator[Problem]:
         )
 
 
+def _unused_spreads(rows: pd.DataFrame, made: pd.DataFrame) -> list[Problem]:
+    """Return a note where the spread of a reported pool is given beside amino sugars, of which it says nothing."""
+    here, unused = made[SOURCE] == FROM_AMINO_SUGARS, pd.Series(False, rows.index)
+    for role in ROLES:
+        for part in PARTS:
+            columns = arm_columns("comparison", part, role)
+            unused |= here & rows[[columns.sd, columns.se, columns.cv]].notna().any(axis=1)
+    if not unused.any():
+        return []
+    return [
+        Problem(
+            "spread-of-part-unused",
+            f"in {int(unused.sum())} rows both pools are made of amino sugars, and what is given of the spread of "
+            "fungal or bacterial necromass is not used",
+            "note",
+            rows=tuple(int(row) for row in rows.index[unused]),
+            remedy="Give SDs of glucosamine and muramic acid, or choose: --set data.necromass_from=reported.",
+        )
+    ]
+
+
+def _too_close(rows: pd.DataFrame, made: pd.DataFrame, data: DataSection) -> list[Problem]:
+    """Return an error for correlations with SOC, reported or assumed, that the two amino sugars cannot both have."""
+    rho, limit = data.defaults.rho_amino_sugars, largest_rho_within(data.defaults.rho_amino_sugars)
+    values = rows[[rho_column(role) for role in ROLES]].fillna(data.defaults.rho_within)
+    bad = (values.abs() >= limit).any(axis=1) & (made[SOURCE] == FROM_AMINO_SUGARS)
+    if not bad.any():
+        return []
+    return [
+        Problem(
+            "rho-within-too-close",
+            "the correlation with SOC is closer than both amino sugars can have it that go with each other as they do",
+            rows=tuple(int(row) for row in rows.index[bad]),
+            column="rho_within",
+            value=", ".join(dict.fromkeys(f"{value:g}" for value in values[bad].to_numpy().ravel())),
+            expected=f"less than {limit:.3g} in size with data.defaults.rho_amino_sugars = {rho:g}",
+            remedy="Correct the cells or data.defaults.rho_within, or give the correlation of the amino sugars: "
+            "data.defaults.rho_amino_sugars.",
+        )
+    ]
+
+
 def _units(here: pd.DataFrame, data: DataSection) -> Iterator[Problem]:
     """Yield errors for amino sugars that look a thousand times off, together or one against the other."""
     ratio, sugars = here[NECROMASS] / here[SOC], here[MURAMIC_ACID] / here[GLUCOSAMINE]
     apart = (sugars < SUGAR_BOUNDS[0]) | (sugars > SUGAR_BOUNDS[1])
     off = ((ratio < RATIO_BOUNDS[0]) | (ratio > RATIO_BOUNDS[1]) | (here[NECROMASS] > PURE_CARBON)) & ~apart
-    unit = data.units.get(NECROMASS, "g/kg")
+    unit = data.units.get(FUNGAL_NECROMASS if makes_parts(data.outcomes) else NECROMASS, "g/kg")
     units = ", ".join(f"{sugar} in {data.units.get(sugar, unit)}" for sugar in AMINO_SUGARS)
     for bad, what, values in (
         (apart, "muramic acid/glucosamine", sugars),

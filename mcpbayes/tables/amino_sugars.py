@@ -36,7 +36,7 @@ def has_both(rows: pd.DataFrame, role: str) -> pd.Series:
     return _cells(rows, GLUCOSAMINE, role).notna() & _cells(rows, MURAMIC_ACID, role).notna()
 
 
-def necromass_source(rows: pd.DataFrame, group: pd.Series, how: str) -> pd.Series:
+def necromass_source(rows: pd.DataFrame, group: pd.Series, how: str, pools: Sequence[str] = (NECROMASS,)) -> pd.Series:
     """Return where the necromass of each comparison comes from: ``amino sugars`` or ``reported``.
 
     Parameters
@@ -46,6 +46,8 @@ def necromass_source(rows: pd.DataFrame, group: pd.Series, how: str) -> pd.Serie
     group : Series of int
         Rows of one group share a control; they get one answer, since two methods must not meet in one log ratio.
     how : {"auto", "reported", "amino sugars"}
+    pools : sequence of str
+        What amino sugars are made into.
 
     Notes
     -----
@@ -54,7 +56,8 @@ def necromass_source(rows: pd.DataFrame, group: pd.Series, how: str) -> pd.Serie
     if how != "auto":
         return pd.Series(how, rows.index, dtype=object)
     amino = has_both(rows, CONTROL) & has_both(rows, TREATMENT)
-    reported = pd.concat([_cells(rows, NECROMASS, role).notna() for role in ROLES], axis=1).all(axis=1)
+    cells = [_cells(rows, pool, role).notna() for pool in pools for role in ROLES]
+    reported = pd.concat(cells, axis=1).all(axis=1)
     any_amino = has_both(rows, CONTROL) | has_both(rows, TREATMENT)
     by_group = pd.DataFrame({"amino": amino, "reported": reported, "any": any_amino}).groupby(group.to_numpy())
     informed = by_group.transform("sum")
@@ -111,7 +114,7 @@ def with_amino_sugars(part: xr.Dataset, rows: pd.DataFrame, controls: Sequence[s
     if SOURCE not in rows:
         return part
     factors, rho = central(data.factors), data.defaults.rho_amino_sugars
-    here, source = _source_of_arms(part, rows, controls)
+    here, source = source_of_arms(part, rows, controls, (NECROMASS,))
     cells = reported_cells(rows, controls, AMINO_SUGARS)
     mean = np.where(here[:, None], cells.mean, np.nan)
     n, source_n = used_n(cells, data.defaults.n)
@@ -148,11 +151,13 @@ def _cells(rows: pd.DataFrame, stem: str, role: str) -> pd.Series:
     return cells
 
 
-def _source_of_arms(part: xr.Dataset, rows: pd.DataFrame, controls: Sequence[str]) -> tuple[NDArray[np.bool_], Texts]:
+def source_of_arms(
+    part: xr.Dataset, rows: pd.DataFrame, controls: Sequence[str], pools: Sequence[str]
+) -> tuple[NDArray[np.bool_], Texts]:
     """Return which arms have their necromass of amino sugars, and the source of every arm, "" where it is missing."""
     of_control = rows.drop_duplicates("control").set_index("control").loc[list(controls), SOURCE]
     source = np.concatenate([of_control.to_numpy(object), rows[SOURCE].to_numpy(object)])
-    missing = part["mean"].sel(outcome=NECROMASS).isnull().values
+    missing = part["mean"].sel(outcome=list(pools)).isnull().all("outcome").values
     source[missing] = ""
     return source == FROM_AMINO_SUGARS, source
 

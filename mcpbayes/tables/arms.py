@@ -25,21 +25,24 @@ from mcpbayes.tables import (
     spreads,
     unit_checks,
 )
+from mcpbayes.tables.amino_parts import converted_parts, with_sugars_of_parts
 from mcpbayes.tables.amino_sugars import converted, necromass_source, with_amino_sugars
 from mcpbayes.tables.below import stray_rows, without_notes
 from mcpbayes.tables.columns import CONTROL, measured
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
 from mcpbayes.tables.cvs import with_cvs
+from mcpbayes.tables.fungal import hardly_any_fungi, without_fungi
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, comparisons
 from mcpbayes.tables.levels import kind_level, kinds_of, site_level, site_names
 from mcpbayes.tables.moderators import PREFIX, complete_rows, moderator_columns
 from mcpbayes.tables.moments import arm_dataset, imputed_counts
 from mcpbayes.tables.opening import Opened, open_table
+from mcpbayes.tables.part_arms import makes_parts
 from mcpbayes.tables.reading import ENCODING, as_table, read_file
 from mcpbayes.tables.recognising import other_layout
 from mcpbayes.tables.schema import bad_rows
-from mcpbayes.vocabulary import DERIVED, REPORTED
+from mcpbayes.vocabulary import DERIVED, PARTS, REPORTED
 
 
 def prepare(table: pd.DataFrame | str | Path, model: Specification) -> xr.Dataset:
@@ -111,6 +114,8 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
     raw, below = without_notes(raw, model.data.columns.get("study", "study"))
     opened, problems = open_table(raw, model)
     problems += below + notes.encoding_note(raw.attrs.get(ENCODING))
+    opened, new = without_fungi(opened, model.data)
+    problems += new
     problems += _row_problems(opened, model.data, problems)
     problems += soil_traps.soil_traps(raw, opened.names, model.data.layout, model.data.outcomes)
     if not opened.complete:
@@ -193,8 +198,10 @@ def _with_necromass(rows: pd.DataFrame, group: pd.Series, data: DataSection) -> 
     """Return the rows with necromass made of amino sugars, where it is, and what is to be said of that."""
     if not amino_checks.has_amino_sugars(rows, data.outcomes):
         return rows, []
-    source = necromass_source(rows, group, data.necromass_from)
-    made = converted(rows, source, central(data.factors))
+    if makes_parts(data.outcomes):
+        made = converted_parts(rows, necromass_source(rows, group, data.necromass_from, PARTS), data)
+    else:
+        made = converted(rows, necromass_source(rows, group, data.necromass_from), central(data.factors))
     return made, amino_checks.amino_problems(rows, made, group, data)
 
 
@@ -233,7 +240,8 @@ def _dataset(
         new = contrast_checks.sharing_problems(rows, names, part)
     else:
         part = arm_dataset(rows, controls, data.outcomes, data.defaults, data.bias_correction)
-        part = with_amino_sugars(part, rows, controls, data)
+        with_sugars = with_sugars_of_parts if makes_parts(data.outcomes) else with_amino_sugars
+        part = with_sugars(part, rows, controls, data)
         if data.layout == "plot":
             part["source_rho"] = part["source_rho"].where(part["source_rho"] != REPORTED, DERIVED)
         part, new = with_cvs(part, rows, controls, model)
@@ -249,6 +257,8 @@ def _dataset(
         "control_rule": rule,
         "simulated": int(_is_simulated(opened.raw)),
     }
+    if makes_parts(data.outcomes) and not contrast:
+        new += [*hardly_any_fungi(part), notes.no_scenarios()]
     dataset = dataset.merge(part).assign_attrs(attrs | part.attrs)
     return dataset, problems + new + notes.never_observed(dataset)
 

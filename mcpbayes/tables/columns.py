@@ -11,7 +11,16 @@ from typing import Final
 
 from mcpbayes.errors import SpecificationError
 from mcpbayes.tables.column import Column as Column
-from mcpbayes.vocabulary import AMINO_SUGARS, GLUCOSAMINE, MURAMIC_ACID, NECROMASS, SOC
+from mcpbayes.vocabulary import (
+    AMINO_SUGARS,
+    BACTERIAL_NECROMASS,
+    FUNGAL_NECROMASS,
+    GLUCOSAMINE,
+    MURAMIC_ACID,
+    NECROMASS,
+    PARTS,
+    SOC,
+)
 
 #: What a standard deviation may be given as; one of them per mean.
 DISPERSIONS: Final = ("sd", "se", "cv")
@@ -31,6 +40,8 @@ GUIDE_TITLE: Final = "What the columns of the sheet table mean"
 _POOLS: Final = {
     NECROMASS: "microbial necromass C",
     SOC: "soil organic C",
+    FUNGAL_NECROMASS: "fungal necromass C",
+    BACTERIAL_NECROMASS: "bacterial necromass C",
     GLUCOSAMINE: "glucosamine",
     MURAMIC_ACID: "muramic acid",
 }
@@ -44,6 +55,10 @@ _EXAMPLES: Final = {
           ("15.7", "17.9")),
     GLUCOSAMINE: (("0.51", "0.62"), ("0.08", "0.1"), ("0.04", "0.05"), ("0.16", "0.16"), ("0.13", "0.16"),
                   ("0.38", "0.46"), ("0.64", "0.78")),
+    FUNGAL_NECROMASS: (("3.9", "4.8"), ("0.6", "0.8"), ("0.3", "0.4"), ("0.15", "0.17"), ("0.95", "1.3"),
+                       ("2.95", "3.5"), ("4.85", "6.1")),
+    BACTERIAL_NECROMASS: (("2.2", "2.6"), ("0.4", "0.5"), ("0.2", "0.25"), ("0.18", "0.19"), ("0.64", "0.8"),
+                          ("1.56", "1.8"), ("2.84", "3.4")),
     MURAMIC_ACID: (("0.047", "0.056"), ("0.009", "0.01"), ("0.0045", "0.005"), ("0.19", "0.18"), ("0.014", "0.016"),
                    ("0.033", "0.04"), ("0.061", "0.072")),
 }  # fmt: skip
@@ -54,7 +69,12 @@ _NO_SUGARS: Final = (
     " Amino sugars are not taken in this layout: convert those of each plot, or give one row per arm with their means."
 )
 #: Two control plots and two treated ones of the example rows, invented.
-_EXAMPLE_PLOTS: Final = {NECROMASS: ("5.8", "6.4", "6.9", "7.9"), SOC: ("12.9", "13.5", "14.1", "15.7")}
+_EXAMPLE_PLOTS: Final = {
+    NECROMASS: ("5.8", "6.4", "6.9", "7.9"),
+    SOC: ("12.9", "13.5", "14.1", "15.7"),
+    FUNGAL_NECROMASS: ("3.7", "4.1", "4.5", "5.1"),
+    BACTERIAL_NECROMASS: ("2.1", "2.3", "2.4", "2.8"),
+}
 #: Log ratio and sampling variance of the example row, invented.
 _EXAMPLE_CONTRASTS: Final = {NECROMASS: ("0.19", "0.015"), SOC: ("0.12", "0.008")}
 
@@ -86,14 +106,18 @@ def columns(layout: str, outcomes: Sequence[str] = (NECROMASS, SOC)) -> tuple[Co
 
 
 def measured(outcomes: Sequence[str]) -> tuple[str, ...]:
-    """Return what arms may be measured for: the pools, and amino sugars where necromass is one of them."""
-    return (*outcomes, *(AMINO_SUGARS if NECROMASS in outcomes else ()))
+    """Return what arms may be measured for: the pools, and amino sugars where necromass or its parts are of them."""
+    return (*outcomes, *(AMINO_SUGARS if _of_amino_sugars(outcomes) else ()))
+
+
+def _of_amino_sugars(outcomes: Sequence[str]) -> bool:
+    return NECROMASS in outcomes or set(PARTS) <= set(outcomes)
 
 
 def instead_of(layout: str, name: str) -> tuple[str, ...]:
     """Return the columns that make a required one dispensable: amino sugars for a mean of necromass, not of plots."""
     for role in () if layout == "plot" else ROLES:
-        if name == mean_column(layout, NECROMASS, role):
+        if name in [mean_column(layout, pool, role) for pool in (NECROMASS, *PARTS)]:
             return tuple(mean_column(layout, amino_sugar, role) for amino_sugar in AMINO_SUGARS)
     return ()
 
@@ -133,25 +157,28 @@ def _comparison(outcomes: Sequence[str]) -> tuple[Column, ...]:
         for i, role in enumerate(ROLES):
             means += _mean("comparison", outcome, role, slice(i, i + 1))
     counts = [_count(f"n_{role}", f"Replicate plots of {_ARMS[role]}.") for role in ROLES]
-    own = [_own_count(f"{o}_n_{role}", o, _ARMS[role]) for o in outcomes for role in ROLES]
+    own = [_own_count(f"{o}_n_{role}", o, _ARMS[role]) for o in _counted(outcomes) for role in ROLES]
     head = (_STUDY, _CONTROL_ID, replace(_TREATMENT, required=True), _COMPARISON)
-    return tuple(_fill(column, 1) for column in (*head, *means, *counts, *own, _CI_LEVEL, *_CIRCUMSTANCES))
+    rest = (*counts, *own, _CI_LEVEL, _rho_within(outcomes), *_CIRCUMSTANCES)
+    return tuple(_fill(column, 1) for column in (*head, *means, *rest))
 
 
 def _arm(outcomes: Sequence[str]) -> tuple[Column, ...]:
     means: list[Column] = []
     for outcome in measured(outcomes):
         means += _mean("arm", outcome, "", slice(0, 2))
-    own = [_own_count(f"{o}_n", o, _ARMS[""]) for o in outcomes]
+    own = [_own_count(f"{o}_n", o, _ARMS[""]) for o in _counted(outcomes)]
     count = _count("n", f"Replicate plots of {_ARMS['']}.")
     head = _head_of_arm("", "compost")
-    return tuple(_fill(column, 2) for column in (*head, *means, count, *own, _CI_LEVEL, *_CIRCUMSTANCES))
+    rest = (count, *own, _CI_LEVEL, _rho_within(outcomes), *_CIRCUMSTANCES)
+    return tuple(_fill(column, 2) for column in (*head, *means, *rest))
 
 
 def _plot(outcomes: Sequence[str]) -> tuple[Column, ...]:
     values = [
-        Column(o, f"Value of {_pool(o)} in the plot; empty where it was not measured." + (_NO_SUGARS if o == NECROMASS
-               else ""), examples=_plots(o), required=True, outcome=o, lower=0.0, strict=True, unit=UNIT_OF_POOL)
+        Column(o, f"Value of {_pool(o)} in the plot; empty where it was not measured." + ("" if o not in (NECROMASS,
+               *PARTS) else _NO_SUGARS), examples=_plots(o), required=True, outcome=o, lower=0.0, strict=True,
+               unit=UNIT_OF_POOL)
         for o in outcomes
     ]  # fmt: skip
     plot = Column("plot", "Name of the plot within its arm.", "id", ("1", "2", "1", "2"))
@@ -161,9 +188,8 @@ def _plot(outcomes: Sequence[str]) -> tuple[Column, ...]:
         "id",
         ("I", "II", "I", "II"),
     )
-    rest = [column for column in _CIRCUMSTANCES if column.name != "rho_within"]
     head = _head_of_arm("", "", "compost", "compost")
-    return tuple(_fill(column, 4) for column in (*head, plot, block, *values, *rest))
+    return tuple(_fill(column, 4) for column in (*head, plot, block, *values, *_CIRCUMSTANCES))
 
 
 def _plots(outcome: str) -> tuple[str, ...]:
@@ -230,8 +256,7 @@ def _contrast(outcomes: Sequence[str]) -> tuple[Column, ...]:
         examples=("0.46",), unit="fraction", lower=0.0, strict=True, shown=False,
     )  # fmt: skip
     head = (_STUDY, replace(_COMPARISON, required=True, blank=False, shown=True), _TREATMENT, _CONTROL_ID)
-    rest = [column for column in _CIRCUMSTANCES if column.name != "rho_within"]
-    return tuple(_fill(column, 1) for column in (*head, *ratios, *controls, ratio, *rest))
+    return tuple(_fill(column, 1) for column in (*head, *ratios, *controls, ratio, *_CIRCUMSTANCES))
 
 
 def _mean(layout: str, outcome: str, role: str, rows: slice) -> list[Column]:
@@ -257,6 +282,8 @@ def _mean(layout: str, outcome: str, role: str, rows: slice) -> list[Column]:
         mean = replace(mean, meaning=mean.meaning + " With the other amino sugar: instead of necromass.", shown=False)
     hidden = (replace(se, shown=False), replace(cv, unit="fraction", shown=False), replace(ci, shown=False))
     bounds = (replace(bound, lower=None, strict=False, shown=False) for bound in (lower, upper))
+    if outcome == FUNGAL_NECROMASS:  # less than nothing where bacteria explain more glucosamine than was measured
+        mean = replace(mean, meaning=mean.meaning + " Zero or less: missing.", lower=None, strict=False)
     own = outcome not in AMINO_SUGARS
     return [replace(mean, required=own), replace(sd, shown=own), *hidden, *bounds]
 
@@ -265,8 +292,20 @@ def _count(name: str, meaning: str) -> Column:
     return Column(name, meaning, examples=("4",), unit="plots", lower=2.0)
 
 
+def _counted(outcomes: Sequence[str]) -> tuple[str, ...]:
+    """Return the pools with replicates of their own; those of amino sugars are counted as necromass."""
+    return (*outcomes, *([NECROMASS] if _of_amino_sugars(outcomes) and NECROMASS not in outcomes else []))
+
+
 def _own_count(name: str, outcome: str, arm: str) -> Column:
     return replace(_count(name, f"Plots of {arm} with {_pool(outcome)}, where they are not all plots."), shown=False)
+
+
+def _rho_within(outcomes: Sequence[str]) -> Column:
+    """Return the column of ϱ, one number for all pairs of K pools: a correlation matrix above −1/(K − 1)."""
+    lower = -1.0 / max(len(outcomes) - 1, 1)
+    meaning = "Correlation of the pools over the plots of one arm."
+    return Column("rho_within", meaning, examples=("0.5",), lower=lower, upper=1.0, strict=True, shown=False)
 
 
 def _pool(outcome: str) -> str:
@@ -297,8 +336,6 @@ _CI_LEVEL: Final = Column(
 )  # fmt: skip
 #: Where, when and how deep, for every layout.
 _CIRCUMSTANCES: Final = (
-    Column("rho_within", "Correlation of the pools over the plots of one arm.", examples=("0.5",), lower=-1.0,
-           upper=1.0, strict=True, shown=False),
     Column("site", "Name of the site within its study.", "id", ("north field",)),
     Column("latitude", "Latitude, north positive.", examples=("41.5",), unit="decimal degrees", lower=-90.0,
            upper=90.0),

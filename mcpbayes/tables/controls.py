@@ -11,7 +11,7 @@ from mcpbayes.tables.columns import CONTROL, measured
 from mcpbayes.tables.layouts import arm_columns
 from mcpbayes.tables.naming import canonical_order, number_repeats
 from mcpbayes.tables.schema import bad_rows
-from mcpbayes.vocabulary import GLUCOSAMINE, MURAMIC_ACID, NECROMASS
+from mcpbayes.vocabulary import GLUCOSAMINE, MURAMIC_ACID, NECROMASS, PARTS
 
 #: Where and when a control was sampled.
 PLACE = ("site", "latitude", "longitude", "depth_top", "depth_bottom", "date")
@@ -40,8 +40,9 @@ def group_controls(rows: pd.DataFrame, outcomes: Sequence[str]) -> pd.Series:
     cells = dict.fromkeys(cell for arm in columns.values() for cell in arm.cells)
     named = rows["control_id"] != ""
     there = {stem: rows[arm.mean].notna() for stem, arm in columns.items()}
-    if NECROMASS in outcomes:
-        there[NECROMASS] |= there[GLUCOSAMINE] & there[MURAMIC_ACID]
+    if GLUCOSAMINE in columns:
+        for pool in (pool for pool in (NECROMASS, *PARTS) if pool in outcomes):
+            there[pool] |= there[GLUCOSAMINE] & there[MURAMIC_ACID]
     alike = ~named & pd.DataFrame({outcome: there[outcome] for outcome in outcomes}, rows.index).all(axis=1)
     alike &= bool(outcomes)
     group = pd.Series(np.arange(len(rows)), rows.index)

@@ -10,7 +10,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mcpbayes.errors import Problem
-from mcpbayes.measurement import effect_sizes
 from mcpbayes.measurement.cv_model import LARGEST_K, SMALLEST_ESS, CVFit, fit_cvs
 from mcpbayes.measurement.cv_posterior import Priors
 from mcpbayes.measurement.pooled_cv import pooled_cv
@@ -18,6 +17,7 @@ from mcpbayes.specification.priors import number
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
 from mcpbayes.tables.amino_arms import converted_arms
+from mcpbayes.tables.part_arms import estimates
 from mcpbayes.tables.sample_cvs import SampleCVs, any_spread, sample_cvs
 from mcpbayes.vocabulary import NECROMASS
 
@@ -84,14 +84,9 @@ def with_cvs(
 def with_cv(arms: xr.Dataset, cv: Array, *, bias_correction: bool) -> xr.Dataset:
     """Return arms with other CVs (arm, outcome); log means (correction CV²/(2n)) and covariances follow."""
     order = ("arm", "outcome")
-    mean, n = (arms[name].transpose(*order).values for name in ("mean", "n"))
+    log_mean, covariance = estimates(arms, cv, bias_correction=bias_correction)
     return arms.assign(
-        cv=(order, cv),
-        log_mean=(order, effect_sizes.log_mean(mean, cv, n, bias_correction=bias_correction)),
-        sampling_covariance=(
-            (*order, "outcome_bis"),
-            effect_sizes.sampling_covariance(cv, n, arms["rho_within"].values),
-        ),
+        cv=(order, cv), log_mean=(order, log_mean), sampling_covariance=((*order, "outcome_bis"), covariance)
     )
 
 

@@ -8,9 +8,11 @@ from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.columns import ROLES, Column, columns, instead_of, mean_column, measured
 from mcpbayes.tables.guess import amino_sugar_meant, best_guess, guess_columns, nearest
 from mcpbayes.tables.recognising import lacking_columns
-from mcpbayes.vocabulary import NECROMASS, SOC
+from mcpbayes.vocabulary import NECROMASS, PARTS, SOC
 
 _OTHER: Final = {NECROMASS: SOC, SOC: NECROMASS}
+#: Pools that amino sugars can be made into.
+_MADE: Final = (NECROMASS, *PARTS)
 #: What `mcpbayes.simulate` marks its tables with.
 SIMULATED: Final = "simulated"
 
@@ -52,7 +54,7 @@ def locate_columns(
     free = [name for name in available if name not in known and name not in data.columns.values()]
     lacking = lacking_columns({*names, *data.columns}, data.layout, data.outcomes)
     sugars = _sugars_of_plots(available, names, data)
-    lacking = [name for name in lacking if not (name == NECROMASS and sugars)]
+    lacking = [name for name in lacking if not (name in _MADE and sugars)]
     free = [name for name in free if name not in used]
     guesses = guess_columns(free, data.layout, data.outcomes, names, wordy=wordy) if lacking else {}
     for name in lacking:
@@ -81,7 +83,7 @@ def unused_columns(
     """
     used = {*names.values(), *moderators, SIMULATED}
     unused = [name for name in available if name not in used]
-    if data.layout == "plot" and NECROMASS in data.outcomes:  # of amino sugars more is said
+    if data.layout == "plot" and set(_MADE) & set(data.outcomes):  # of amino sugars more is said
         unused = [name for name in unused if not amino_sugar_meant(name)]
     listed = ", ".join(unused)
     problems = []
@@ -133,16 +135,17 @@ def _mapping_unused(canonical: str, name: str, known: Collection[str]) -> Proble
 def _sugars_of_plots(available: Sequence[str], names: Mapping[str, str], data: DataSection) -> list[Problem]:
     """Return what is to be said of amino sugars of plots: an error where necromass would have to be made of them."""
     found = [name for name in available if amino_sugar_meant(name) and name not in names.values()]
-    if data.layout != "plot" or NECROMASS not in data.outcomes or not found:
+    wanted = [pool for pool in _MADE if pool in data.outcomes]
+    if data.layout != "plot" or not wanted or not found:
         return []
-    here = NECROMASS in names
+    here = all(pool in names for pool in wanted)
     return [
         Problem(
             "amino-sugars-of-plots",
             "amino sugars are not taken in the layout plot" + (": necromass is used as it is given" if here else ""),
             "warning" if here else "error",
             column=", ".join(found),
-            expected=f"a column {NECROMASS}",
+            expected=f"a column {' and a column '.join(wanted)}",
             remedy="Convert the amino sugars of each plot first: necromass = 9 GlcN + 32.16 MurN with the conventional "
             "factors (45, 9 and 2). Or give one row per arm (data.layout=arm) with means, SDs and n of glucosamine and "
             "muramic_acid: the doubt about the factors is carried then.",

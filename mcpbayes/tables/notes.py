@@ -12,7 +12,7 @@ from mcpbayes.tables.columns import CONTROL, EXAMPLE_STUDY, TREATMENT
 from mcpbayes.tables.layouts import arm_columns
 from mcpbayes.tables.naming import natural_order
 from mcpbayes.tables.observed import observed_effects, unobserved_pools
-from mcpbayes.vocabulary import SOC
+from mcpbayes.vocabulary import ARM_BASED, PARTS, SOC
 
 #: Share of the comparisons from which the largest study is named.
 LARGE_SHARE: Final = 0.25
@@ -68,6 +68,10 @@ def never_observed(data: xr.Dataset) -> list[Problem]:
     absent = [outcome for outcome, seen in zip(outcomes, observed.any(axis=0), strict=True) if not seen]
     if absent:
         rest = [outcome for outcome in outcomes if outcome not in absent]
+        if data.attrs["family"] == ARM_BASED and not set(PARTS) <= set(
+            rest
+        ):  # one part of necromass alone is no outcome
+            rest = [outcome for outcome in rest if outcome not in PARTS]
         return [_unobserved_pool(outcome, rest, len(observed)) for outcome in absent]
     if data.attrs["level_kind"] != "on":
         return []
@@ -91,7 +95,21 @@ def _unobserved_pool(outcome: str, rest: Sequence[str], comparisons: int) -> Pro
         f"{outcome} was not observed in both arms of any of the {comparisons} comparisons, so what the model says of "
         "it, and of the ratio, would be its prior",
         expected=f"{outcome} of control and treatment in some rows",
-        remedy=f"To analyse what there is: --set 'data.outcomes=[{listed}]'.",
+        remedy=f"To analyse what there is: --set 'data.outcomes=[{listed}]'."
+        if rest
+        else "Add what the papers report.",
+    )
+
+
+def no_scenarios() -> Problem:
+    """Return the note that pools of necromass apart have no scenario classes."""
+    return Problem(
+        "no-scenarios",
+        "with fungal and bacterial necromass apart there are effects, and what each contributes to ΔMCP, but no "
+        "scenario classes, which are of necromass as one pool",
+        "note",
+        remedy='For the classes: --set \'data.outcomes=["necromass", "soc"]\', with a column of their sum or with '
+        "amino sugars.",
     )
 
 

@@ -17,7 +17,7 @@ from mcpbayes.tables.moderators import read_moderators
 from mcpbayes.tables.reading import unread_cells
 from mcpbayes.tables.recognising import lacking_columns
 from mcpbayes.tables.schema import bad_rows, read_cells
-from mcpbayes.vocabulary import AMINO_SUGARS, NECROMASS, SOC
+from mcpbayes.vocabulary import AMINO_SUGARS, FUNGAL_NECROMASS, NECROMASS, POOLS
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Opened:
         Canonical name → the user's.
     factors : mapping of outcome to float
         What turned each pool and amino sugar into `unit`; what is in an unknown unit is absent. Amino sugars are in
-        the unit of necromass unless they have their own.
+        the unit of necromass, or of its fungal part, unless they have their own.
     unit : str
         ``g/kg``, or ``Mg/ha`` where the pools are stocks.
     complete : bool
@@ -107,7 +107,8 @@ def _factors(data: DataSection) -> tuple[dict[str, float], str, list[Problem]]:
     problems = []
     for stem in measured(data.outcomes):
         if stem in AMINO_SUGARS and stem not in data.units:
-            factors |= {stem: factors[NECROMASS]} if NECROMASS in factors else {}
+            pool = NECROMASS if NECROMASS in data.outcomes else FUNGAL_NECROMASS
+            factors |= {stem: factors[pool]} if pool in factors else {}
             continue
         try:
             factors[stem], found[stem] = canonical_unit(data.units.get(stem, CONCENTRATION))
@@ -119,7 +120,7 @@ def _factors(data: DataSection) -> tuple[dict[str, float], str, list[Problem]]:
     problems += [
         Problem("unit-unused", f"data.units.{stem} is of no analysed pool", "warning", value=unit)
         for stem, unit in data.units.items()
-        if stem not in (*data.outcomes, NECROMASS, SOC, *AMINO_SUGARS)  # one of the two pools may be left out
+        if stem not in (*data.outcomes, *POOLS, *AMINO_SUGARS)  # a pool may be left out
     ]
     return factors, next(iter(found.values()), CONCENTRATION), problems
 

@@ -16,7 +16,8 @@ from mcpbayes.tables.amino_arms import converted_arms
 from mcpbayes.tables.columns import DISPERSIONS
 from mcpbayes.tables.layouts import shared_df_column
 from mcpbayes.tables.moments import reported_cells
-from mcpbayes.vocabulary import AMINO_SUGARS, DERIVED, IMPUTED, NECROMASS, REPORTED
+from mcpbayes.tables.part_arms import of_parts
+from mcpbayes.vocabulary import AMINO_SUGARS, DERIVED, IMPUTED, NECROMASS, PARTS, REPORTED
 
 Array = NDArray[np.float64]
 
@@ -77,7 +78,10 @@ def se_without_n(arms: xr.Dataset, rows: pd.DataFrame, controls: Sequence[str]) 
     outcomes = arms["outcome"].values.astype(str).tolist()
     source, source_n = (arms[name].transpose("arm", "outcome").values for name in ("source_sd", "source_n"))
     found = _from_se(rows, controls, outcomes)
-    if (here := converted_arms(arms)).any():
+    here = converted_arms(arms)
+    if of_parts(arms):
+        found[np.ix_(here, list(map(outcomes.index, PARTS)))] = _from_se(rows, controls, AMINO_SUGARS)[here]
+    elif here.any():
         pool = outcomes.index(NECROMASS)
         of_sugars = _from_se(rows, controls, AMINO_SUGARS)
         # without SDs of amino sugars the SE of necromass serves them

@@ -12,7 +12,7 @@ import pandas as pd
 from mcpbayes.errors import Problem, Severity
 from mcpbayes.tables.columns import ROLES, mean_column
 from mcpbayes.tables.schema import numbers
-from mcpbayes.vocabulary import SOC
+from mcpbayes.vocabulary import FUNGAL_NECROMASS, SOC
 
 #: Words of names of columns with soil fractions, and what stands in their cells; an empty cell is bulk soil.
 _FRACTIONATED: Final = frozenset(("fraction", "fractions", "aggregate", "aggregates", "fractionation"))
@@ -44,6 +44,9 @@ def soil_traps(raw: pd.DataFrame, names: Mapping[str, str], layout: str, outcome
         Pools that are analysed.
     """
     soils = mixed_fractions(raw, names)
+    analysed = [names[c] for c in (mean_column(layout, FUNGAL_NECROMASS, role) for role in ROLES) if c in names]
+    if FUNGAL_NECROMASS in outcomes and layout != "plot":
+        raw = raw.drop(columns=analysed)  # where it is a pool of its own, more is said of it
     return soils + fungal_zeros(raw) + (which_carbon(raw, names, layout) if SOC in outcomes else [])
 
 

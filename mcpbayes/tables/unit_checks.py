@@ -13,7 +13,7 @@ from mcpbayes.tables.checks import called
 from mcpbayes.tables.columns import CONTROL, TREATMENT
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, cells_of, roles_of_row
 from mcpbayes.tables.opening import Opened
-from mcpbayes.vocabulary import NECROMASS, SOC
+from mcpbayes.vocabulary import NECROMASS, PARTS, POOLS, SOC
 
 #: Necromass/SOC outside these bounds is in no soil, a thousandth or thousandfold of it is: global soils span 0.02 to 3.
 RATIO_BOUNDS: Final = (0.0005, 20.0)
@@ -40,8 +40,11 @@ def implausible_units(opened: Opened, data: DataSection) -> list[Problem]:
     problems: list[Problem] = []
     for role in roles_of_row(data.layout):
         columns = {outcome: arm_columns(data.layout, outcome, role).mean for outcome in data.outcomes}
-        necromass, soc = (cells_of(opened.frame, columns.get(outcome, "")) for outcome in (NECROMASS, SOC))
-        for outcome, bad, size in _suspects(necromass, soc, opened.unit):
+        cells_by = {outcome: cells_of(opened.frame, columns.get(outcome, "")) for outcome in POOLS}
+        suspects = _suspects(cells_by[NECROMASS], cells_by[SOC], opened.unit)
+        if set(PARTS) <= set(data.outcomes):
+            suspects = _suspects_of_parts(cells_by, opened.unit)
+        for outcome, bad, size in suspects:
             if bad.any():
                 cells = opened.frame.loc[bad, columns[outcome]]
                 problems.append(_unit_problem(cells, opened, outcome, size, data.units.get(outcome, CONCENTRATION)))
@@ -66,6 +69,23 @@ def _suspects(necromass: pd.Series, soc: pd.Series, unit: str) -> Iterator[tuple
     yield NECROMASS, low & ~heavy_soc, "small"
     yield SOC, heavy_soc, "large"
     yield SOC, light_soc, "small"
+
+
+def _suspects_of_parts(cells: Mapping[str, pd.Series], unit: str) -> Iterator[tuple[str, pd.Series, str]]:
+    """Yield what is a thousand times off where fungal and bacterial necromass are pools of their own.
+
+    Fungal necromass, a difference, may be next to nothing: too little is only said of both together.
+    """
+    soc, whole = cells[SOC], cells[PARTS[0]] + cells[PARTS[1]]
+    light_soc = (soc < RICHEST_SOIL / 1000) & (whole / soc > RATIO_BOUNDS[1]) & (whole <= RICHEST_SOIL)
+    light_soc &= unit != STOCK
+    for part in PARTS:
+        heavy = (cells[part] > PURE_CARBON) & (unit != STOCK)
+        yield part, heavy | ((cells[part] / soc > RATIO_BOUNDS[1]) & ~light_soc), "large"
+        yield part, (whole / soc < RATIO_BOUNDS[0]) & ~((soc > RICHEST_SOIL) & (unit != STOCK)), "small"
+    if unit != STOCK:
+        yield SOC, (soc > PURE_CARBON) | ((whole / soc < RATIO_BOUNDS[0]) & (soc > RICHEST_SOIL)), "large"
+        yield SOC, light_soc, "small"
 
 
 def _unit_problem(values: pd.Series, opened: Opened, outcome: str, size: str, unit: str) -> Problem:
@@ -102,8 +122,11 @@ def necromass_above_soc(rows: pd.DataFrame, group: pd.Series, names: Mapping[str
     """
     problems = []
     for role, arms in ((CONTROL, "controls"), (TREATMENT, "treated arms")):
-        columns = [arm_columns("comparison", outcome, role).mean for outcome in (NECROMASS, SOC)]
-        ratio = cells_of(rows, columns[0]) / cells_of(rows, columns[1])
+        means = {pool: arm_columns("comparison", pool, role).mean for pool in POOLS}
+        whole = [means[NECROMASS]] if means[NECROMASS] in rows else [means[part] for part in PARTS]
+        columns = [*whole, means[SOC]]
+        ratio = pd.DataFrame({name: cells_of(rows, name) for name in whole}).sum(axis=1, skipna=False)
+        ratio /= cells_of(rows, means[SOC])
         bad = rows[(ratio > 1) & (ratio <= RATIO_BOUNDS[1])]
         if bad.empty:
             continue

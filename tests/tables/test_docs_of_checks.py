@@ -11,12 +11,13 @@ from mcpbayes.evidence.findings import CHECKS
 from mcpbayes.tables.columns import columns
 from mcpbayes.tables.grid import FAILED, UNCALCULATED
 from mcpbayes.tables.schema import rules_of
+from mcpbayes.vocabulary import POOLS
 
 PACKAGE = Path(mcpbayes.__file__).parent
 SEVERITIES = {"error", "warning", "note"}
 #: Names that are made of parts, or stand in a constant or a loop: what they can be.
 CONSTANTS = {"FAILED": {FAILED}, "UNCALCULATED": {UNCALCULATED}}
-PARTS = {"outcome": ("necromass", "soc"), "size": ("large", "small")}
+PARTS = {"outcome": POOLS, "size": ("large", "small")}
 #: The parameter by which a function passes a name on; such a function is a maker, and its calls choose the name.
 PASSED_ON = "check"
 

@@ -19,6 +19,7 @@ from mcpbayes.output.document import checks, estimates, influence, material, mod
 from mcpbayes.output.document.conversion import conversion
 from mcpbayes.output.document.dispersion import dispersion, plots
 from mcpbayes.output.document.material import Row
+from mcpbayes.output.document.parts import COLUMNS, apart, contributions
 from mcpbayes.output.document.readings import readings
 from mcpbayes.output.manifest import versions
 from mcpbayes.output.summary import share_table, summarise
@@ -93,11 +94,15 @@ def _true_minus(text: str) -> str:
     return re.sub(r"(?<=\s)-(?=\d)", numbers.MINUS, text)
 
 
+def names_of_headlines(data: xr.Dataset, summary: pd.DataFrame) -> list[str]:
+    """Return the targets that headlines speak of: the kinds of treatment, or the first target where there are none."""
+    names = estimates.names_at(summary, words.MEAN)
+    return [name for name in names if estimates.shown_name(name, data) != name] or names[:1]
+
+
 def _headlines_of_effects(data: xr.Dataset, summary: pd.DataFrame, failed: bool) -> list[Row]:
     """Return the headlines of a result without scenarios: each effect with the probability of its sign."""
-    found = estimates.by_quantity(summary)
-    names = estimates.names_at(summary, words.MEAN)
-    kinds = [name for name in names if estimates.shown_name(name, data) != name] or names[:1]
+    found, kinds = estimates.by_quantity(summary), names_of_headlines(data, summary)
     unobserved = unobserved_at(data, words.MEAN, kinds)
     lines: list[Row] = []
     for name in kinds:
@@ -170,9 +175,13 @@ def _about_effects(result: xr.DataTree, data: xr.Dataset, summary: pd.DataFrame)
     pools = numbers.listing([material.outcome_words(outcome) for outcome in outcomes])
     columns = estimates.effect_columns(outcomes, estimates.by_quantity(summary))
     change = group(result, words.DELTA_MCP)
+    subject = "Fungal and bacterial necromass, SOC and their ratio" if apart(data) else "Necromass, SOC and their ratio"
     return {
         "both": "log_delta_mcp" in change,
-        "subject": "Necromass, SOC and their ratio" if "log_delta_mcp" in change else material.heading(pools),
+        "apart": apart(data),
+        "contributions": contributions(data, summary),
+        "contribution_columns": COLUMNS,
+        "subject": subject if "log_delta_mcp" in change else material.heading(pools),
         "points": any(column["quantity"] == "delta_mcp" for column in columns),
         "effect_columns": columns,
         "effects": estimates.effects(data, summary),

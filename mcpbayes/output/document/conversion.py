@@ -1,20 +1,24 @@
 """Necromass made of amino sugars, in words: how it was computed, with which factors, and what hangs on them."""
 
+import json
 from typing import Final
 
 import pandas as pd
 import xarray as xr
 
 from mcpbayes import vocabulary as words
-from mcpbayes.estimands.tree import specification
+from mcpbayes.estimands.tree import group, specification
 from mcpbayes.evidence.factor_sets import compared, factor_sets, sets_compared
 from mcpbayes.evidence.variance_shares import variance_shares
+from mcpbayes.inference.conversion import FACTORS
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.material import Row
 from mcpbayes.specification.factors import Factor, FactorSet
 from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.amino_arms import converted_arms
+from mcpbayes.tables.part_arms import of_parts
 
+_FORMULA: Final = "k_B MurN + k_F (GlcN − (179.17/251.23) ϱ_b MurN)"
 _SCALES: Final = {"log_delta_mcp": "of its relative change", "delta_mcp": "of its change in percentage points"}
 
 
@@ -56,12 +60,16 @@ def conversion(data: xr.Dataset, spec: Specification, worlds: int) -> Row | None
         return None
     known = "taken as known" if factors.fixed else "taken at their medians"
     known = known if factors.fixed or worlds == 1 else f"carried as distributions by {worlds} fits"
+    apart = of_parts(data)
+    made = "Fungal and bacterial necromass C were" if apart else "Necromass C was"
+    formula = "k_F (GlcN − (179.17/251.23) ϱ_b MurN) and k_B MurN" if apart else _FORMULA
+    spread = "their covariance" if apart else "that of necromass C"
     listed = "; ".join(f"{symbol} {said}" for symbol, said in _of_set(factors).items())
     method = (
-        f"Necromass C was computed from amino sugars in {numbers.plural(here, 'arm')} and taken as reported in "
-        f"{_as_reported(data) or 'none'}: k_B MurN + k_F (GlcN − (179.17/251.23) ϱ_b MurN), with "
-        f"{factor_words(factors.name)}, {known}: {listed} (source: {factors.source}). "
-        "Where SDs of the amino sugars were reported, that of necromass C follows from them, with a correlation of "
+        f"{made} computed from amino sugars in {numbers.plural(here, 'arm')} and taken as reported in "
+        f"{_as_reported(data) or 'none'}: {formula}, with {factor_words(factors.name)}, {known}: {listed} (source: "
+        f"{factors.source}). "
+        f"Where SDs of the amino sugars were reported, {spread} follows from them, with a correlation of "
         f"{numbers.significant(float(data.attrs['rho_amino_sugars']))} assumed between the two over the plots of one "
         "arm."
     )
@@ -99,7 +107,11 @@ def factor_sentences(result: xr.DataTree) -> list[str]:
     """Return where the factors come from, their share of the variance, and what single comparisons show."""
     factors = specification(result).data.factors
     source = f"The result uses {factor_words(factors.name)}: {factors.source}."
-    return [source, _shares(variance_shares(result)), _signs(factor_sets(result), factors.name)]
+    if of_parts(group(result, words.DATA)) and FACTORS in json.loads(result.attrs.get("worlds_values", "{}")):
+        doubt = "Doubt about them is in the intervals."
+    else:
+        doubt = _shares(variance_shares(result))
+    return [source, doubt, _signs(factor_sets(result), factors.name)]
 
 
 def _shares(shares: pd.DataFrame) -> str:

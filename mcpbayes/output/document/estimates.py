@@ -95,8 +95,12 @@ def effects(data: xr.Dataset, summary: pd.DataFrame) -> list[Row]:
         ``name``, ``single`` (a kind seen in one study), ``unobserved`` (a clause where a pool was never observed),
         ``rows``, one per level: ``level``, ``words``, ``cells``.
     """
+    return rows_by_level(data, summary, effect_columns([str(o) for o in data["outcome"].values], by_quantity(summary)))
+
+
+def rows_by_level(data: xr.Dataset, summary: pd.DataFrame, columns: Sequence[Row]) -> list[Row]:
+    """Return a table as `effects` with the quantities that `columns` ask for."""
     found = by_quantity(summary)
-    columns = effect_columns([str(o) for o in data["outcome"].values], found)
     single = {str(kind["name"]) for kind in kinds(data) if kind["single"]}
     table: list[Row] = []
     for name in dict.fromkeys(name for level in LEVEL_WORDS for name in names_at(summary, level)):

@@ -10,15 +10,24 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import Problem
 from mcpbayes.output.document import numbers
+from mcpbayes.tables.amino_arms import converted_arms
 from mcpbayes.tables.observed import control_arms, observed_effects
+from mcpbayes.tables.part_arms import of_parts
 
 #: Names of outcomes in prose and table heads; an outcome not listed is called by its own name.
-OUTCOME_WORDS: Final = {words.NECROMASS: "necromass C", words.SOC: "SOC"}
+OUTCOME_WORDS: Final = {
+    words.NECROMASS: "necromass C",
+    words.SOC: "SOC",
+    words.FUNGAL_NECROMASS: "fungal necromass C",
+    words.BACTERIAL_NECROMASS: "bacterial necromass C",
+}
 
 #: Names at their first mention in the methods paragraph.
 FULL_WORDS: Final = {
     words.NECROMASS: "microbial necromass carbon (necromass C)",
     words.SOC: "soil organic carbon (SOC)",
+    words.FUNGAL_NECROMASS: "fungal necromass carbon (fungal necromass C)",
+    words.BACTERIAL_NECROMASS: "bacterial necromass carbon (bacterial necromass C)",
 }
 
 Row = dict[str, object]
@@ -138,7 +147,7 @@ def imputed(data: xr.Dataset) -> list[Row]:
     rows = []
     for outcome in data["outcome"].values.astype(str):
         one = data.sel(outcome=outcome)
-        called = outcome_words(outcome)
+        called = _measured_as(outcome, data)
         origins = _origins(f"standard deviation of {called}", one["source_sd"], one["cv"], "CV")
         if outcome in json.loads(data.attrs.get("cv_model", '{"typical": {}}'))["typical"] and origins["used"]:
             origins["used"] = f"{origins['used']}, from the model of CVs"
@@ -154,8 +163,18 @@ def imputed(data: xr.Dataset) -> list[Row]:
     return rows
 
 
+def _measured_as(outcome: str, data: xr.Dataset) -> str:
+    """Return a pool's name, with the amino sugar whose spread and plots stand for its own."""
+    sugar = dict(zip(words.PARTS, words.AMINO_SUGARS, strict=True)).get(outcome, "").replace("_", " ")
+    return f"{outcome_words(outcome)} (of {sugar})" if sugar and of_parts(data) else outcome_words(outcome)
+
+
 def _imputed_amino_sugars(data: xr.Dataset) -> list[Row]:
     """Return the rows of amino sugars that necromass is made of; ``entered`` is false where their CVs do not enter."""
+    if of_parts(data):
+        used = f"ϱ = {numbers.significant(float(data.attrs['rho_amino_sugars']))}"
+        row = {"quantity": "correlation of the amino sugars over plots of an arm", "reported": 0, "derived": 0}
+        return [row | {"imputed": int(converted_arms(data).sum()), "used": used}]
     if "amino_sugar" not in data.sizes:
         return []
     replaced = "cv_sample" in data and bool(np.isfinite(data["cv_sample"].sel(outcome=words.NECROMASS)).any())

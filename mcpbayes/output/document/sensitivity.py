@@ -148,7 +148,8 @@ def _setting_words(value: str, key: str, spec: Specification | None = None) -> s
     if spec is None:
         return _HALF_TWICE[value]
     factor = evidence.FACTORS[value]
-    used = [f"{numbers.significant(factor * cv)} for {outcome_words(o)}" for o, cv in spec.data.defaults.cv.items()]
+    cvs = {outcome: spec.data.defaults.cv[outcome] for outcome in spec.data.outcomes}
+    used = [f"{numbers.significant(factor * cv)} for {outcome_words(o)}" for o, cv in cvs.items()]
     return f"{heading(_HALF_TWICE[value])} ({numbers.listing(used)})"
 
 

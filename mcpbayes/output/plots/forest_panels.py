@@ -16,7 +16,12 @@ from mcpbayes.output.plots.forest_rows import Row
 #: Intervals of the level new may widen an axis to so many times what the others need; longer ones end in an arrow.
 _ROOM_FOR_NEW: Final = 1.6
 
-_TITLES: Final = {words.NECROMASS: "Necromass effect", words.SOC: "SOC effect"}
+_TITLES: Final = {
+    words.NECROMASS: "Necromass effect",
+    words.SOC: "SOC effect",
+    words.FUNGAL_NECROMASS: "Fungal necromass",
+    words.BACTERIAL_NECROMASS: "Bacterial necromass",
+}
 STUDY_INK: Final = "#3f3f3f"
 
 

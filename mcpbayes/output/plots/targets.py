@@ -85,7 +85,7 @@ def no_pool(result: xr.DataTree, name: str) -> str:
 
 def words_of(pool: str) -> str:
     """Return a pool's name as a figure prints it."""
-    return "SOC" if pool == words.SOC else pool
+    return {words.SOC: "SOC"}.get(pool, pool.replace("_", " ") if pool in words.PARTS else pool)
 
 
 def require_both_pools(result: xr.DataTree) -> None:

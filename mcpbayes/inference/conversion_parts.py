@@ -1,0 +1,88 @@
+"""The doubt about conversion factors where fungal and bacterial necromass are pools of their own, and who carries them.
+
+ln F = ln k_F + ln(GlcN − 0.7132 ϱ_b MurN) and ln B = ln k_B + ln MurN: effects on fungi hang on ϱ_b, others on nothing.
+k_F and k_B scale the control ratios of the two pools, and so what each contributes to ΔMCP, in all arms alike.
+"""
+
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.inference.conversion import FACTORS, K_F
+from mcpbayes.inference.doubt import Doubt
+from mcpbayes.measurement.factor_draws import PartFactors, Triples, central_of_parts, strata_of_parts
+from mcpbayes.specification.structure import Specification
+from mcpbayes.streams import generator
+from mcpbayes.tables.amino_arms import converted_arms
+from mcpbayes.tables.part_arms import with_factors_of_parts
+
+#: Further variables of group ``posterior``: the factor k_B of each draw, and the ϱ_b behind the fit of its world.
+K_B: Final = "k_B"
+RHO_B: Final = "rho_b"
+
+
+def factor_doubt_of_parts(arms: xr.Dataset, model: Specification, worlds: int) -> Doubt | None:
+    """Return the doubt about the factors, where both pools are made of amino sugars with a set that has a spread.
+
+    Parameters
+    ----------
+    arms : xarray.Dataset
+    model : Specification
+    worlds : int
+        How many strata.
+
+    Notes
+    -----
+    Triples of factors are sorted by ϱ_b and cut into equally probable strata; a world is fitted at the median ϱ_b of
+    its stratum, and each of its draws gets k_F and k_B of one triple of that stratum.
+    """
+    here, factors = converted_arms(arms), model.data.factors
+    if not here.any() or factors.fixed:
+        return None
+    parts, middle = strata_of_parts(factors, worlds), central_of_parts(factors)
+    values = tuple(float(np.median(part.rho_b)) for part in parts)
+    said = (
+        f"fungal and bacterial necromass of {int(here.sum())} arms are made of amino sugars with the factors "
+        f"{factors.name!r}, which are in doubt: ϱ_b, moles of bacterial glucosamine per mole of muramic acid, from "
+        f"{min(values):.2f} to {max(values):.2f}"
+    )
+
+    def made(data: xr.Dataset, rho_b: float) -> xr.Dataset:
+        used = PartFactors(middle.k_b, middle.k_f, rho_b)
+        return with_factors_of_parts(data, used, bias_correction=model.data.bias_correction)
+
+    return Doubt(
+        FACTORS,
+        values,
+        apply=lambda data, place: made(data, values[place]),
+        central=lambda data: made(data, middle.rho_b),
+        says=lambda data: said,
+        finish=lambda tree, place, seed: _with_draws_of_factors(tree, parts[place], place, seed),
+    )
+
+
+def _with_draws_of_factors(tree: xr.DataTree, part: Triples, place: int, seed: int) -> xr.DataTree:
+    """Return a fitted world whose draws have a k_F and a k_B each: baselines of what is made of amino sugars shift."""
+    data, posterior = tree[words.DATA].to_dataset(), tree[words.POSTERIOR].to_dataset()
+    shape = posterior.sizes["chain"], posterior.sizes["draw"]
+    draws = shape[0] * shape[1]
+    # evenly spaced quantiles of k_F in the stratum, each with the k_B of its triple
+    evenly = np.argsort(part.k_f, kind="stable")[((np.arange(draws) + 0.5) * len(part.k_f) / draws).astype(int)]
+    chosen = generator(seed, FACTORS, 1 + place).permutation(evenly).reshape(shape)
+    drawn = {
+        name: xr.DataArray(values[chosen], dims=("chain", "draw"))
+        for name, values in ((K_F, part.k_f), (K_B, part.k_b))
+    }
+    ours = set(data["control_of_arm"].values[converted_arms(data)])
+    of_control = xr.DataArray([float(name in ours) for name in posterior["control"].values], dims="control")
+    moved = baseline = posterior["baseline"]
+    for pool, name in ((words.FUNGAL_NECROMASS, K_F), (words.BACTERIAL_NECROMASS, K_B)):
+        is_pool = xr.DataArray([float(one == pool) for one in posterior["outcome"].values], dims="outcome")
+        moved = moved + np.log(drawn[name] / float(data.attrs[name])) * of_control * is_pool
+    moved = moved.transpose(*baseline.dims).assign_attrs(baseline.attrs)
+    rho_b = xr.full_like(drawn[K_F], float(data.attrs[RHO_B]))
+    new = tree.copy(deep=False)
+    new[words.POSTERIOR] = xr.DataTree(posterior.assign({"baseline": moved, **drawn, RHO_B: rho_b}))
+    return new

@@ -1,0 +1,103 @@
+"""Fungal and bacterial necromass as outcomes: what a table of them may be, and what is missing in it."""
+
+import numpy as np
+import pytest
+from made_parts import REPORTED, THREE, part_table
+from made_tables import spoilt
+
+import mcpbayes as mb
+from mcpbayes.errors import DataError, SpecificationError
+from mcpbayes.specification.loading import from_toml, to_toml
+from mcpbayes.tables.columns import columns
+
+
+def model(**settings):
+    return mb.load_model(settings=REPORTED | {name.replace("__", "."): value for name, value in settings.items()})
+
+
+def problems_of(table, **settings):
+    return {problem.check: problem for problem in mb.check_table(table, model(**settings))}
+
+
+def test_the_three_pools_go_together():
+    assert mb.load_model(settings={"data.outcomes": THREE[::-1]}).data.outcomes == tuple(THREE[::-1])
+    for wrong in (["fungal_necromass", "soc"], ["necromass", *THREE], THREE[:2]):
+        with pytest.raises(
+            SpecificationError, match=r"or 'fungal_necromass', 'bacterial_necromass' and 'soc' together"
+        ):
+            mb.load_model(settings={"data.outcomes": wrong})
+
+
+def test_cvs_of_the_parts_are_those_of_necromass_unless_given():
+    spec = mb.load_model(settings={"data.outcomes": THREE, "data.defaults.cv.fungal_necromass": 0.3})
+    assert spec.data.defaults.cv == {
+        "necromass": 0.20,
+        "soc": 0.15,
+        "fungal_necromass": 0.3,
+        "bacterial_necromass": 0.2,
+    }
+    assert spec.priors["cv"].parameters["median"]["bacterial_necromass"] == 0.185
+    assert from_toml(to_toml(spec)) == spec
+    assert "fungal_necromass" not in mb.load_model().data.defaults.cv
+
+
+def test_one_correlation_of_three_pools_is_above_minus_a_half():
+    with pytest.raises(SpecificationError, match=r"data\.defaults\.rho_within: expected a number in \(-0\.5, 1\)"):
+        model(data__defaults__rho_within=-0.6)
+    table = part_table(rho_within=0.5)
+    bad = problems_of(spoilt(table, 2, rho_within=-0.6))["out-of-range"]
+    assert (bad.rows, bad.value, bad.expected) == ((2,), "-0.6", "a number between -0.5 and 1")
+
+
+def test_the_arms_hold_three_pools_whose_covariances_are_positive_definite():
+    data = mb.prepare(part_table(), model())
+    assert data["outcome"].values.tolist() == THREE
+    v = data["sampling_covariance"].values
+    assert np.linalg.eigvalsh(v).min() > 0
+    cv, n = data["cv"].values, data["n"].values
+    assert v[:, 0, 1] == pytest.approx(0.5 * cv[:, 0] * cv[:, 1] / n[:, 0])
+    assert np.isclose(v[:, 2, 2], cv[:, 2] ** 2 / n[:, 2]).all()
+
+
+@pytest.mark.parametrize("typed", ["-0.4", "0"])
+def test_fungal_necromass_of_zero_or_less_is_missing_and_the_others_are_used(typed):
+    table = spoilt(part_table(), 4, fungal_necromass_treatment=typed)
+    problem = problems_of(table)["fungal-necromass-missing"]
+    assert (problem.severity, problem.rows, problem.column) == ("warning", (4,), "fungal_necromass_treatment")
+    assert (problem.message.split(":")[0], problem.value) == ("fungal necromass is zero or less in 1 row", typed)
+    assert not {"fungal-necromass-negative", "fungal-necromass-zero"} & set(problems_of(table))
+    data = mb.prepare(table, model())
+    arm = data["arm_of_comparison"].values[data["source_row"].values == 4].item()
+    one = data.sel(arm=arm)
+    assert np.isnan(one["log_mean"].sel(outcome="fungal_necromass"))
+    assert np.isfinite(one["log_mean"].sel(outcome=["bacterial_necromass", "soc"])).all()
+    assert one["source_sd"].sel(outcome="fungal_necromass") == ""
+    assert "missing-pool" in problems_of(table)
+
+
+def test_a_part_in_another_unit_and_parts_above_soc_are_named():
+    table = part_table()
+    thousand = table.assign(
+        **{f"bacterial_necromass_{r}": 1000 * table[f"bacterial_necromass_{r}"] for r in ("control", "treatment")}
+    )
+    slip = problems_of(thousand)["bacterial_necromass-1000-times-too-large"]
+    assert slip.severity == "error" and "--set data.units.bacterial_necromass=mg/kg" in slip.remedy
+    same = mb.prepare(part_table(), model())
+    sds = {f"bacterial_necromass_{r}_sd": 1000 * table[f"bacterial_necromass_{r}_sd"] for r in ("control", "treatment")}
+    mended = mb.prepare(thousand.assign(**sds), model(data__units__bacterial_necromass="mg/kg"))
+    np.testing.assert_allclose(mended["log_mean"], same["log_mean"])
+    above = problems_of(spoilt(table, 3, soc_treatment=6.0))["necromass-exceeds-soc"]
+    assert above.rows == (3,) and "fungal_necromass_treatment, bacterial_necromass_treatment" in above.column
+
+
+def test_one_part_nowhere_observed_is_an_error_that_says_what_can_be_analysed():
+    with pytest.raises(DataError, match=r"fungal_necromass was not observed.*outcomes=\[\"soc\"\]"):
+        mb.prepare(part_table(fungal_necromass_control=np.nan, fungal_necromass_control_sd=np.nan), model())
+
+
+@pytest.mark.parametrize("layout", ["comparison", "arm", "plot"])
+def test_the_template_has_columns_of_both_parts(layout):
+    names = [column.name for column in columns(layout, THREE)]
+    ends = ("_control", "_treatment") if layout == "comparison" else ("",)
+    assert {f"{part}{end}" for part in THREE for end in ends} <= set(names)
+    assert len(set(names)) == len(names)
