@@ -363,7 +363,7 @@ def _analyse(
     inputs: Sequence[Path] = (),
 ) -> int:
     from mcpbayes.analysis import analyse_with_summary
-    from mcpbayes.estimands.tree import with_groups
+    from mcpbayes.estimands.tree import has_two_pools, with_groups
     from mcpbayes.evidence.assumptions import with_assumptions
     from mcpbayes.evidence.influence import leave_one_study_out
     from mcpbayes.output.manifest import sha256
@@ -375,6 +375,7 @@ def _analyse(
         frame, specification, seed=seed, at=at, report=_progress, influence=influence
     )
     result = with_groups(result, {}, command=command, inputs=read)
+    with_report = with_report and not has_two_pools(result)
     if with_report:
         result = with_assumptions(result)
     if influence:
@@ -393,6 +394,7 @@ def _conclude(
     int
         The exit code.
     """
+    from mcpbayes.estimands.tree import has_two_pools
     from mcpbayes.output.folder import write_folder
     from mcpbayes.output.headline import closing_lines
 
@@ -404,7 +406,9 @@ def _conclude(
     for problem in problems:
         if problem.severity != "note":
             print(f"{problem.severity.upper()} {problem.check}: {problem}")
-    if with_report:
+    if has_two_pools(result):
+        print(f"Results: {out} (trajectories and scenarios: mcpbayes forecast {_quoted(out)} --years 10,20,50)")
+    elif with_report:
         print(f"Report: {out / 'report.html'}")
     else:
         print(f"Results: {out} (figures, report and assumptions.csv: mcpbayes report {_quoted(out)})")
@@ -427,7 +431,7 @@ def report(
 ) -> int:
     """Write tables, figures and report anew from a saved result, without sampling it again."""
     from mcpbayes.analysis import reapply
-    from mcpbayes.estimands.tree import with_groups
+    from mcpbayes.estimands.tree import refuse_two_pools, with_groups
     from mcpbayes.evidence.assumptions import with_assumptions
     from mcpbayes.evidence.influence import leave_one_study_out
     from mcpbayes.output.folder import RESULT, load, require_place
@@ -435,6 +439,7 @@ def report(
 
     folder = folder.parent if folder.name == RESULT and folder.is_file() else folder
     result = load(folder / RESULT)
+    refuse_two_pools(result)
     if out is not None:
         require_place(out)
     if settings:

@@ -10,7 +10,7 @@ from mcpbayes.errors import SpecificationError
 from mcpbayes.measurement import effect_sizes
 from mcpbayes.tables import shared_variance as shared
 from mcpbayes.tables.amino_arms import converted_arms, necromass_cvs
-from mcpbayes.vocabulary import ARM_BASED, IMPUTED, NECROMASS, PER_RHO
+from mcpbayes.vocabulary import IMPUTED, NECROMASS, OF_ARMS, PER_RHO
 
 Flags = NDArray[np.bool_]
 
@@ -91,7 +91,7 @@ def with_correlation(data: xr.Dataset, rho: float) -> xr.Dataset:
     control are assumed to share follows their covariances as it did when the table was read.
     """
     flags, data = imputed_correlations(data), data.drop_vars(PER_RHO, errors="ignore")
-    if data.attrs["family"] != ARM_BASED:
+    if data.attrs["family"] not in OF_ARMS:
         return _contrasts_with_correlation(data, flags, rho)
     values = np.where(flags, rho, data["rho_within"].values)
     return _with_covariance(data.assign(rho_within=("arm", values)), flags)
@@ -126,7 +126,7 @@ def with_unknown_correlation(data: xr.Dataset) -> xr.Dataset:
         Contrast data in which rows of one control have no reported correlation: what they share hangs on ϱ, too, and
         not in proportion to it, and for some ϱ there is no covariance that is both.
     """
-    if data.attrs["family"] != ARM_BASED:
+    if data.attrs["family"] not in OF_ARMS:
         rows = imputed_correlations(data)
         shares = data["control_covariance"].fillna(0.0).any(("outcome", "outcome_bis"))
         if shares.sel(control=data["control_of_comparison"].values[rows]).any():
