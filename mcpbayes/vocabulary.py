@@ -37,6 +37,7 @@ DELTA_MCP: Final = "delta_mcp"
 SCENARIO: Final = "scenario"
 INFLUENCE: Final = "influence"
 ASSUMPTIONS: Final = "assumptions"
+FORECAST: Final = "forecast"
 
 # Families and layouts.
 ARM_BASED: Final = "arm-based"
@@ -111,6 +112,15 @@ FIGURE_NAMES: Final = MappingProxyType(
         "tolerance-sweep": "tolerance_sweep",
         "delta-mcp": "densities",
         "influence": "influence",
+    }
+)
+
+#: The same of a forecast.
+FORECAST_FIGURES: Final = MappingProxyType(
+    {
+        "forecast-trajectories": "trajectories",
+        "forecast-path": "scenario_path",
+        "forecast-scenarios": "scenarios_over_time",
     }
 )
 

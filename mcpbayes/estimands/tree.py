@@ -18,6 +18,7 @@ _MAKERS: Final = {
     words.SAMPLE_STATS: "result = mcpbayes.fit(data, model)",
     words.DELTA_MCP: "result = mcpbayes.delta_mcp(result)",
     words.SCENARIO: "result = mcpbayes.classify(result)",
+    words.FORECAST: "result = mcpbayes.forecast(result, years=[10, 20, 50])",
     words.INFLUENCE: "result = mcpbayes.leave_one_study_out(result)",
 }
 

@@ -20,8 +20,8 @@ from mcpbayes.inference.small_matrices import Array
 from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
 from mcpbayes.specification.loading import load_model
 from mcpbayes.specification.prior_rules import MU_R, SIGMA_R, TURNOVER
-from mcpbayes.specification.priors import number, prior_of_coefficient, sample, sample_correlation
-from mcpbayes.specification.structure import Prior, Specification
+from mcpbayes.specification.priors import prior_of_coefficient, sample, sample_correlation, sample_number
+from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
 
 #: Range of the durations, years: as field experiments have them.
@@ -119,24 +119,13 @@ def _draw_truth(
     truth: dict[str, Any] = {
         "beta": list(beta if change is None else change),
         TURNOVER: list(rates if turnover_rate is None else turnover_rate),
-        MU_R: _scalar(model.priors[MU_R], rng),
-        SIGMA_R: _scalar(model.priors[SIGMA_R], rng),
+        MU_R: float(sample_number(model.priors[MU_R], rng, 1)[0]),
+        SIGMA_R: float(sample_number(model.priors[SIGMA_R], rng, 1)[0]),
     }
     for level in ("study", "comparison"):
         truth[f"tau_{level}"] = list(sample(model.priors[f"tau_{level}"], rng, 1, words.POOLS)[0])
         truth[f"rho_{level}"] = float(sample_correlation(model.priors[f"rho_{level}"], rng, 1)[0])
     return truth
-
-
-def _scalar(prior: Prior, rng: np.random.Generator) -> float:
-    """Draw μ_r (normal) or σ_r (half-normal), or return what they are fixed at."""
-    standard = rng.standard_normal()
-    match prior.distribution:
-        case "fixed":
-            return number(prior, "value", "")
-        case "normal":
-            return number(prior, "mean", "") + number(prior, "sd", "") * standard
-    return number(prior, "sd", "") * abs(standard)
 
 
 def _effects(truth: dict[str, Any], rng: np.random.Generator, study: Array, years: Array, ratio: Array) -> Array:
