@@ -27,9 +27,9 @@ class Observed:
         1'P 1 summed over the arms of a control: how precisely they know its baseline.
     constant : float
         What the log density holds besides squares.
-    logit : array (2, control)
+    logit, logit_precision : array (control,)
         Logit of the measured r₀ and its precision, which is 0 where a pool was not observed.
-    contrast : array (2, comparison)
+    contrast, contrast_precision : array (comparison,)
         Measured θ_N and its precision, 0 where an arm lacks necromass.
     """
 
@@ -38,7 +38,9 @@ class Observed:
     per_control: Array
     constant: float
     logit: Array
+    logit_precision: Array
     contrast: Array
+    contrast_precision: Array
 
 
 def observed_arms(tree: Hierarchy) -> Observed:
@@ -64,7 +66,7 @@ def observed_arms(tree: Hierarchy) -> Observed:
     return Observed(tree.y, precision, per_control, float(constant), *_measured(tree))
 
 
-def _measured(tree: Hierarchy) -> tuple[Array, Array]:
+def _measured(tree: Hierarchy) -> tuple[Array, Array, Array, Array]:
     """Return what the controls say of r₀ and the comparisons of θ_N, each with its precision; for the sampler alone."""
     control_arm = np.full(len(tree.site), -1)
     control_arm[tree.control[~tree.treated]] = np.flatnonzero(~tree.treated)
@@ -80,7 +82,7 @@ def _measured(tree: Hierarchy) -> tuple[Array, Array]:
     own_v = v[control_arm]
     of_log_ratio = own_v[:, 0, 0] + own_v[:, 1, 1] - 2 * own_v[:, 0, 1]
     precision = np.divide((1 - ratio) ** 2, of_log_ratio, out=np.zeros(len(both)), where=both)
-    return np.stack([np.log(ratio / (1 - ratio)), precision]), np.stack([contrast, 1 / variance])
+    return np.log(ratio / (1 - ratio)), precision, contrast, 1 / variance
 
 
 def draw_baselines(tree: Hierarchy, log_ratio: Array, effect: Array, rng: np.random.Generator) -> Array:

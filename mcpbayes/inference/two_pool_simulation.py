@@ -73,7 +73,7 @@ def simulate_two_pools(
     model = model or load_model("two-pool")
     rng = generator(seed, "two_pool_simulate")
     layout = generator(seed if design_seed is None else design_seed, "two_pool_simulate", 1)
-    truth = _draw_truth(model, rng, change, turnover_rate)
+    truth = draw_truth(model, rng, change, turnover_rate)
     rows = draw_design(layout, studies, 1)
     study, control = rows["study"].to_numpy(), rows["control"].to_numpy()
     first, controls = np.unique(control, return_index=True)[1], int(control.max()) + 1
@@ -83,7 +83,7 @@ def simulate_two_pools(
 
     log_soc = rng.normal(*LOG_SOC, controls)
     ratio = expit(truth[MU_R] + truth[SIGMA_R] * rng.standard_normal(controls))
-    theta = _effects(truth, rng, study, years[control], ratio[control])
+    theta = draw_effects(truth, rng, study, years[control], ratio[control])
     baseline = np.column_stack([log_soc + np.log(ratio), log_soc])
     control_mean, control_sd = draw_arms(rng, baseline, cv[study[first]], n[study[first]])
     treated_mean, treated_sd = draw_arms(rng, baseline[control] + theta, cv[study], n[study])
@@ -107,11 +107,11 @@ def simulate_two_pools(
     return table, truth | {"simulated": True, "seed": seed, "rows": of_rows}
 
 
-def _draw_truth(
+def draw_truth(
     model: Specification,
     rng: np.random.Generator,
-    change: tuple[float, float] | None,
-    turnover_rate: tuple[float, float] | None,
+    change: tuple[float, float] | None = None,
+    turnover_rate: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """Draw every parameter from its prior, in a fixed order, and replace those that were given."""
     beta = sample(prior_of_coefficient(model, "intercept"), rng, 1, words.POOLS)[0]
@@ -128,7 +128,7 @@ def _draw_truth(
     return truth
 
 
-def _effects(truth: dict[str, Any], rng: np.random.Generator, study: Array, years: Array, ratio: Array) -> Array:
+def draw_effects(truth: dict[str, Any], rng: np.random.Generator, study: Array, years: Array, ratio: Array) -> Array:
     """Draw θ_N and θ_C of every comparison, (comparison, 2)."""
     u = draw_pairs(rng, truth["tau_study"], truth["rho_study"], int(study.max()) + 1)
     w = draw_pairs(rng, truth["tau_comparison"], truth["rho_comparison"], len(study))

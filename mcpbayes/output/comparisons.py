@@ -42,8 +42,8 @@ def comparison_table(result: xr.DataTree) -> pd.DataFrame:
         ``n_necromass_control``, ``source_sd_necromass_control`` (reported, derived, imputed), and the same with
         ``_treatment``; where the table has amino sugars ``source_necromass_control`` (reported, amino
         sugars). Contrast data: ``log_ratio_necromass``, ``v_necromass``, ``cov``, and of the shared control
-        ``v_necromass_control``, ``cov_control``. ``duration_years`` of a two-pool table; moderators last. A pool that was
-        not reported is blank.
+        ``v_necromass_control``, ``cov_control``. ``duration_years`` of a two-pool table; moderators last. A pool that
+        was not reported is blank.
 
     Raises
     ------

@@ -3,19 +3,28 @@
 from collections.abc import Mapping
 
 from mcpbayes.errors import SpecificationError
+from mcpbayes.specification import grammar
 from mcpbayes.specification.prior_rules import WITHIN
-from mcpbayes.specification.structure import LevelSection, Prior, SamplingSection
+from mcpbayes.specification.structure import LevelSection, ModeratorSection, Prior, SamplingSection
+from mcpbayes.vocabulary import DURATION
 
 
-def check_two_pools(levels: LevelSection, sampling: SamplingSection, priors: Mapping[str, Prior]) -> None:
-    """Refuse levels, engines and priors that the two-pool model does not have.
+def check_two_pools(
+    moderators: ModeratorSection, levels: LevelSection, sampling: SamplingSection, priors: Mapping[str, Prior]
+) -> None:
+    """Refuse moderators, levels, engines and priors that the two-pool model does not have.
 
     Raises
     ------
     SpecificationError
-        Kinds of treatment as a level, another engine than NUTS, several worlds, an estimated correlation over plots,
-        coefficients with flat priors.
+        The duration as a moderator, kinds of treatment as a level, another engine than NUTS, several worlds, an
+        estimated correlation over plots, coefficients with flat priors.
     """
+    if DURATION in grammar.parse(moderators.formula):
+        raise SpecificationError(
+            f"{DURATION} is the time in the two-pool equations, and no new steady state hangs on it; take it out",
+            "moderators.formula",
+        )
     if levels.kind != "off":
         raise SpecificationError(
             "the two-pool family has no level of treatment kinds; leave it 'off', and take treatment into the formula "

@@ -7,6 +7,7 @@ what they would be in a normal model is sampled (`_placed`): non-centred ones le
 large.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,21 @@ from mcpbayes.inference.builders import priors
 from mcpbayes.inference.builders.algebra import sum_into
 from mcpbayes.inference.root import coefficient_prior
 from mcpbayes.inference.tree import Hierarchy, build_hierarchy
-from mcpbayes.inference.two_pool_arms import Observed, observed_arms
+from mcpbayes.inference.two_pool_arms import observed_arms
 from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
 from mcpbayes.specification.prior_rules import MU_R, SIGMA_R, TURNOVER
 from mcpbayes.specification.priors import number
 from mcpbayes.specification.structure import Specification
 
 Tensor = Any  # PyTensor's variables carry no useful static type
+
+#: What was measured, by name, as data of the model or as plain arrays.
+Seen = Mapping[str, Any]
+
+
+def measured(data: xr.Dataset) -> dict[str, Any]:
+    """Return what of a table is data of the model; the rest, who belongs to whom, is its structure."""
+    return {**vars(observed_arms(build_hierarchy(data))), "years": data[words.DURATION].values}
 
 
 def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
@@ -41,8 +50,7 @@ def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
     -------
     pymc.Model
         Named variables as in group ``posterior``, all but ``baseline``; the likelihood is the potential ``arms``.
-        What was measured is held as data of the model (`observed_arms`): tables of one structure share a compiled
-        model.
+        What was measured is held as data of the model (`measured`): tables of one structure share a compiled model.
     """
     tree = build_hierarchy(data)
     names = [str(name) for name in data["coefficient"].values]
@@ -55,13 +63,13 @@ def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
     if with_sites:
         coords["site"] = data["site"].values.astype(str).tolist()
     with pm.Model(coords=coords) as built:
-        seen = observed_arms(tree)
+        seen = {name: pm.Data(name, value) for name, value in measured(data).items()}
         ratio = _control_ratios(model, seen)
         change = pt.dot(tree.design, _coefficients(model, names))
         change = change + _effects("study", model)[tree.study_of_comparison]
         if with_sites:
             change = change + _effects("site", model)[tree.site_of_comparison]
-        moved = log_pool_change(change, _turnover_rates(model), _years(data), pt)
+        moved = log_pool_change(change, _turnover_rates(model), seen["years"][:, None], pt)
         pools = moved + _residuals(model, seen, moved[:, 0])
         here = ratio[tree.control[tree.arm]]
         effect = [pools[:, 0], log_soc_change(pools[:, 0], pools[:, 1], here, pt)]
@@ -69,7 +77,7 @@ def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
     return built
 
 
-def _control_ratios(model: Specification, seen: Observed) -> Tensor:
+def _control_ratios(model: Specification, seen: Seen) -> Tensor:
     """Add r₀ of every control: logit r₀ ~ N(μ_r, σ_r)."""
     middle, spread = model.priors[MU_R], model.priors[SIGMA_R]
     if middle.distribution == "fixed":
@@ -80,8 +88,7 @@ def _control_ratios(model: Specification, seen: Observed) -> Tensor:
         sigma = pm.Deterministic(SIGMA_R, pt.as_tensor(number(spread, "value", "")))
     else:
         sigma = pm.HalfNormal(SIGMA_R, number(spread, "sd", ""))
-    logit, precision = (pm.Data(f"logit_{i}", row) for i, row in enumerate(seen.logit))
-    standard = _placed("mcp_efficacy", "control", sigma, precision, logit - mu)
+    standard = _placed("mcp_efficacy", "control", sigma, seen["logit_precision"], seen["logit"] - mu)
     return pm.Deterministic("mcp_efficacy_control", pm.math.sigmoid(mu + sigma * standard), dims="control")
 
 
@@ -125,11 +132,11 @@ def _effects(level: str, model: Specification) -> Tensor:
     return _scaled(level, tau, factor, standard[:, 0], standard[:, 1])
 
 
-def _residuals(model: Specification, seen: Observed, moved: Tensor) -> Tensor:
+def _residuals(model: Specification, seen: Seen, moved: Tensor) -> Tensor:
     """Add τ, ρ and the residuals w of comparisons, (comparison, pool), where ln f_N has `moved` to."""
     tau, factor = _spread("comparison", model)
-    contrast, precision = (pm.Data(f"contrast_{i}", row) for i, row in enumerate(seen.contrast))
-    first = _placed("comparison_necromass", "comparison", tau[0], precision, contrast - moved)
+    distance = seen["contrast"] - moved
+    first = _placed("comparison_necromass", "comparison", tau[0], seen["contrast_precision"], distance)
     second = pm.Normal("comparison_rest_standard", dims="comparison")
     return _scaled("comparison", tau, factor, first, second)
 
@@ -145,17 +152,12 @@ def _turnover_rates(model: Specification) -> Tensor:
     return pm.Deterministic(TURNOVER, rates, dims="pool")
 
 
-def _years(data: xr.Dataset) -> Tensor:
-    return pm.Data("years", data[words.DURATION].values)[:, None]
-
-
-def _log_density(tree: Hierarchy, seen: Observed, log_ratio: Tensor, effect: list[Tensor]) -> Tensor:
+def _log_density(tree: Hierarchy, seen: Seen, log_ratio: Tensor, effect: list[Tensor]) -> Tensor:
     """Return the log density of the arms given the controls' ratios and the effects, flat baselines integrated out."""
-    log_mean, precision = (pm.Data(name, getattr(seen, name)) for name in ("log_mean", "precision"))
-    per_control, constant = (pm.Data(name, getattr(seen, name)) for name in ("per_control", "constant"))
+    log_mean, precision = seen["log_mean"], seen["precision"]
     expected = [log_ratio[tree.control], pt.zeros(len(tree.y))]
     rest = [log_mean[:, k] - pt.inc_subtensor(expected[k][tree.arm], effect[k]) for k in (0, 1)]
     weighted = [precision[:, k, 0] * rest[0] + precision[:, k, 1] * rest[1] for k in (0, 1)]
     total = sum_into(tree.control, len(tree.site), weighted[0] + weighted[1])
     square = pt.sum(rest[0] * weighted[0] + rest[1] * weighted[1])
-    return constant - 0.5 * (square - pt.sum(total**2 / per_control))
+    return seen["constant"] - 0.5 * (square - pt.sum(total**2 / seen["per_control"]))
