@@ -1,5 +1,7 @@
 """Forecasts of made-up draws: the equations, the levels, scenarios counted, crossings, and what is refused."""
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -11,8 +13,11 @@ import mcpbayes as mb
 from mcpbayes.errors import SpecificationError, StageError
 from mcpbayes.estimands.classes import classify_effects
 from mcpbayes.estimands.crossings import first_crossings
-from mcpbayes.estimands.paths import Paths, effects_at
+from mcpbayes.estimands.curves import population_targets
+from mcpbayes.estimands.paths import Paths, effects_at, prior_paths
+from mcpbayes.estimands.targets import population_points
 from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
+from mcpbayes.specification.catalogue import read_card
 from mcpbayes.specification.loading import load_model
 
 YEARS = [5, 10, 50]
@@ -185,6 +190,21 @@ def test_saving_and_loading_keeps_a_forecast(result, tmp_path):
 def test_bad_questions_are_answered_with_what_was_expected(arguments, message):
     with pytest.raises(SpecificationError, match=message):
         mb.forecast(fake_two_pools(), **arguments)
+
+
+def test_the_card_states_what_the_priors_expect():
+    """20 000 prior draws, seed 1: every number of the card's table within 3 % of what stands there, or one point."""
+    result = fake_two_pools()
+    asked = population_targets(population_points(result["data"].to_dataset(), ()))
+    prior = prior_paths(load_model("two-pool"), result["posterior"].to_dataset(), asked, 1)
+    rows = re.findall(r"^\| (1|10|50|∞) \| (.+) \|$", read_card("two-pool"), flags=re.MULTILINE)
+    assert [row[0] for row in rows] == ["1", "10", "50", "∞"]
+    for years, cells in rows:
+        stated = [float(number) for number in re.findall(r"-?\d+", cells.replace("−", "-"))]
+        theta_n, theta_c = effects_at(prior, float(years.replace("∞", "inf")))[0]
+        change = prior.ratio[0] * np.expm1(theta_n - theta_c)
+        found = [100 * np.quantile(x, [0.05, 0.95]) for x in (np.expm1(theta_n), np.expm1(theta_c), change)]
+        np.testing.assert_allclose(np.concatenate(found), stated, rtol=0.03, atol=1.0)
 
 
 def test_a_static_result_has_no_forecast():
