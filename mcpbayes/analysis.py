@@ -7,18 +7,20 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
+from mcpbayes.errors import SpecificationError
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.scenarios import classify
 from mcpbayes.estimands.targets import population_points
-from mcpbayes.estimands.tree import apply_settings
+from mcpbayes.estimands.tree import apply_settings, has_two_pools, refuse_two_pools
 from mcpbayes.evidence.diagnostics import judge
 from mcpbayes.evidence.influence import leave_one_study_out, require_studies
 from mcpbayes.inference.engine import fit
 from mcpbayes.output.conclusion import conclude
+from mcpbayes.output.summary import summarise
 from mcpbayes.specification.loading import from_toml, load_model
 from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.arms import prepare
-from mcpbayes.vocabulary import INFLUENCE, NECROMASS, SOC
+from mcpbayes.vocabulary import INFLUENCE, NECROMASS, SOC, TWO_POOL
 
 
 def analyse(
@@ -46,7 +48,8 @@ def analyse(
     Returns
     -------
     xarray.DataTree
-        The result; root attribute ``status`` is ``ok`` or ``failed`` (diagnostics), ``problems`` says why.
+        The result, of a two-pool model without effects (`mcpbayes.forecast` adds them); root attribute ``status`` is
+        ``ok`` or ``failed`` (diagnostics), ``problems`` says why.
 
     Raises
     ------
@@ -55,7 +58,8 @@ def analyse(
     SpecificationError
         Before sampling, also where ``at`` names a moderator, category or kind that does not exist.
     """
-    return judge(estimate(_fitted(table, model, seed, at, report), at))
+    result = _fitted(table, model, seed, at, report)
+    return judge(result if has_two_pools(result) else estimate(result, at))
 
 
 def analyse_with_summary(
@@ -71,7 +75,8 @@ def analyse_with_summary(
 
     With ``influence`` a table whose studies cannot be left out is refused before the fit.
     """
-    result, summary = conclude(_fitted(table, model, seed, at, report, influence), at)
+    fitted = _fitted(table, model, seed, at, report, influence)
+    result, summary = (fitted, summarise(fitted)) if has_two_pools(fitted) else conclude(fitted, at)
     return judge(result), summary
 
 
@@ -84,6 +89,12 @@ def _fitted(
     influence: bool = False,
 ) -> xr.DataTree:
     model = model or load_model("arm-based")
+    if model.family == TWO_POOL and (at or influence):
+        raise SpecificationError(
+            "a two-pool model is fitted without points, and studies are not left out of it; its forecast takes points: "
+            "mcpbayes forecast DIR --years 10,20,50 --at MODERATOR=1,2",
+            "at" if at else "influence",
+        )
     arms = prepare(table, model)
     if influence:
         require_studies(arms)
@@ -116,6 +127,7 @@ def reapply(result: xr.DataTree, settings: Sequence[str] | Mapping[str, object])
     SpecificationError
         For any key that would need another fit.
     """
+    refuse_two_pools(result)
     new = judge(estimate(apply_settings(result, settings), points_of(result)))
     return leave_one_study_out(new) if INFLUENCE in result.children else new
 

@@ -363,7 +363,7 @@ def _analyse(
     inputs: Sequence[Path] = (),
 ) -> int:
     from mcpbayes.analysis import analyse_with_summary
-    from mcpbayes.estimands.tree import with_groups
+    from mcpbayes.estimands.tree import has_two_pools, with_groups
     from mcpbayes.evidence.assumptions import with_assumptions
     from mcpbayes.evidence.influence import leave_one_study_out
     from mcpbayes.output.manifest import sha256
@@ -375,6 +375,7 @@ def _analyse(
         frame, specification, seed=seed, at=at, report=_progress, influence=influence
     )
     result = with_groups(result, {}, command=command, inputs=read)
+    with_report = with_report and not has_two_pools(result)
     if with_report:
         result = with_assumptions(result)
     if influence:
@@ -393,6 +394,7 @@ def _conclude(
     int
         The exit code.
     """
+    from mcpbayes.estimands.tree import has_two_pools
     from mcpbayes.output.folder import write_folder
     from mcpbayes.output.headline import closing_lines
 
@@ -404,7 +406,9 @@ def _conclude(
     for problem in problems:
         if problem.severity != "note":
             print(f"{problem.severity.upper()} {problem.check}: {problem}")
-    if with_report:
+    if has_two_pools(result):
+        print(f"Results: {out} (trajectories and scenarios: mcpbayes forecast {_quoted(out)} --years 10,20,50)")
+    elif with_report:
         print(f"Report: {out / 'report.html'}")
     else:
         print(f"Results: {out} (figures, report and assumptions.csv: mcpbayes report {_quoted(out)})")
@@ -427,7 +431,7 @@ def report(
 ) -> int:
     """Write tables, figures and report anew from a saved result, without sampling it again."""
     from mcpbayes.analysis import reapply
-    from mcpbayes.estimands.tree import with_groups
+    from mcpbayes.estimands.tree import refuse_two_pools, with_groups
     from mcpbayes.evidence.assumptions import with_assumptions
     from mcpbayes.evidence.influence import leave_one_study_out
     from mcpbayes.output.folder import RESULT, load, require_place
@@ -435,6 +439,7 @@ def report(
 
     folder = folder.parent if folder.name == RESULT and folder.is_file() else folder
     result = load(folder / RESULT)
+    refuse_two_pools(result)
     if out is not None:
         require_place(out)
     if settings:
@@ -446,6 +451,51 @@ def report(
     # The call that sampled stays on record beside every one that wrote the folder anew.
     command = " ; ".join(call for call in (result.attrs.get("command"), context.obj) if call)
     return _conclude(with_groups(result, {}, command=command), summarise(result), out or folder, overwrite=out is None)
+
+
+@app.command()
+def forecast(
+    folder: Annotated[Path, typer.Argument(help="Folder written by mcpbayes run, or its result.nc.", metavar="DIR")],
+    years: Annotated[str, typer.Option(help="Years since the change, separated by commas.", metavar="10,20,50")],
+    since: Annotated[
+        float | None, typer.Option(help="Year from which crossings count; default: the median duration.")
+    ] = None,
+    at: Annotated[
+        list[str] | None, typer.Option(help="Evaluate there, too; repeatable.", metavar="MODERATOR=1,2")
+    ] = None,
+    settings: Settings = None,
+    no_figures: Annotated[bool, typer.Option("--no-figures", help="Tables only.")] = False,
+) -> int:
+    """Say from a two-pool result what both pools will have done by some years, and in the end."""
+    from mcpbayes.estimands.forecast import forecast as foretell
+    from mcpbayes.output.folder import RESULT, load
+    from mcpbayes.output.forecast_folder import forecast_lines, forecast_problems, forecast_tables, write_forecast
+
+    folder = folder.parent if folder.name == RESULT and folder.is_file() else folder
+    result = load(folder / RESULT)
+    result = foretell(result, _years(years), at=_points(at or []) or None, since=since, settings=settings or ())
+    tables = forecast_tables(result)
+    write_forecast(result, folder, tables, figures=not no_figures)
+    for line in forecast_lines(result, tables):
+        print(line)
+    problems = forecast_problems(next(iter(tables.values())))
+    for problem in problems:
+        print(f"{problem.severity.upper()} {problem.check}: {problem}")
+    print(f"Forecast: {', '.join(str(folder / name) for name in tables)}{'' if no_figures else ' and figures'}")
+    if problems or result.attrs["status"] != "ok":
+        print("mcpbayes: diagnostics failed; do not use the forecast as it is", file=sys.stderr)
+        return DIAGNOSTICS
+    return DONE
+
+
+def _years(text: str) -> list[float]:
+    """Read "10,20,50" as numbers."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise SpecificationError(
+            f"expected years, separated by commas, for example 10,20,50; found {text!r}", "--years"
+        ) from None
 
 
 def _quoted(path: Path) -> str:

@@ -24,6 +24,10 @@ PURPOSES: Final = {
     "doubts": 11,  # which value of one doubt goes with which of another in a world, block = place of the doubt
     "factors": 12,  # conversion factors of amino sugars: the triples (block 0), and which of them each draw has
     "cvs": 13,  # draws of the model of CVs, always with seed 0: they belong to the table
+    "two_pool_simulate": 14,  # simulated tables with durations: truths and numbers (block 0), design (block 1)
+    "two_pool_baselines": 15,  # ln SOC of controls, drawn from its Gaussian conditional
+    "two_pool_prior": 16,  # prior draws of trajectories
+    "forecast": 17,  # a comparison in a study not seen, over time, and its control; block = place among those targets
 }
 
 

@@ -21,6 +21,9 @@ PARTS: Final = (FUNGAL_NECROMASS, BACTERIAL_NECROMASS)
 POOLS: Final = (NECROMASS, SOC, *PARTS)
 GLUCOSAMINE: Final = "glucosamine"
 MURAMIC_ACID: Final = "muramic_acid"
+#: What SOC holds besides necromass, and the two pools of which SOC is the sum: dim ``pool`` of the two-pool model.
+NON_MICROBIAL: Final = "non_microbial"
+TWO_POOLS: Final = (NECROMASS, NON_MICROBIAL)
 #: Where a table has both, necromass can be made of them.
 AMINO_SUGARS: Final = (GLUCOSAMINE, MURAMIC_ACID)
 
@@ -40,11 +43,14 @@ DELTA_MCP: Final = "delta_mcp"
 SCENARIO: Final = "scenario"
 INFLUENCE: Final = "influence"
 ASSUMPTIONS: Final = "assumptions"
+FORECAST: Final = "forecast"
 
 # Families and layouts.
 ARM_BASED: Final = "arm-based"
 CONTRAST_BASED: Final = "contrast-based"
 TWO_POOL: Final = "two-pool"
+#: Families whose data are arms; those of the other are contrasts.
+OF_ARMS: Final = (ARM_BASED, TWO_POOL)
 LAYOUTS: Final = ("comparison", "arm", "plot", "contrast")
 
 # Levels of an estimand; parameter is the level of the hyper-parameters in tables.
@@ -71,6 +77,9 @@ DERIVED: Final = "derived"
 IMPUTED: Final = "imputed"
 #: Where the necromass of an arm came from, if it was not reported.
 FROM_AMINO_SUGARS: Final = "amino sugars"
+
+#: Column of a table, and variable of group ``data`` (two-pool): years since the change of management.
+DURATION: Final = "duration_years"
 
 #: Variable of group ``data`` where the correlation over plots is estimated: what a unit of it adds to each covariance.
 PER_RHO: Final = "covariance_per_rho"
@@ -109,6 +118,15 @@ FIGURE_NAMES: Final = MappingProxyType(
         "tolerance-sweep": "tolerance_sweep",
         "delta-mcp": "densities",
         "influence": "influence",
+    }
+)
+
+#: The same of a forecast.
+FORECAST_FIGURES: Final = MappingProxyType(
+    {
+        "forecast-trajectories": "trajectories",
+        "forecast-path": "scenario_path",
+        "forecast-scenarios": "scenarios_over_time",
     }
 )
 

@@ -24,7 +24,7 @@ def test_version_and_help(capsys):
     assert capsys.readouterr().out.strip() == f"mcpbayes {mb.__version__}"
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    for command in ("demo", "template", "models", "simulate", "check", "run", "report"):
+    for command in ("demo", "template", "models", "simulate", "check", "run", "forecast", "report"):
         assert command in out
 
 

@@ -14,7 +14,7 @@ from mcpbayes.estimands.effects import population_effects
 from mcpbayes.estimands.layout import Array, Index, labelled_view, put, sums
 from mcpbayes.estimands.parts import CHANGE_OF_PART, EFFECT_OF_SUM
 from mcpbayes.estimands.targets import POPULATION, At, targets
-from mcpbayes.estimands.tree import Settings, apply_settings, group, specification, with_groups
+from mcpbayes.estimands.tree import Settings, apply_settings, group, refuse_two_pools, specification, with_groups
 from mcpbayes.estimands.walk import (
     Table,
     TargetDraws,
@@ -148,6 +148,7 @@ def visit_targets(
     seen : list
         What came of these calls; nothing of the levels mean and new, whose r₀ needs all blocks first.
     """
+    refuse_two_pools(result)
     points = {name: list(map(str, [given] if isinstance(given, str) else given)) for name, given in (at or {}).items()}
     data, posterior = group(result, words.DATA), group(result, words.POSTERIOR)
     asked = targets(data, posterior, points)

@@ -19,7 +19,7 @@ from mcpbayes.estimands.counting import CHANGES, Counts, count_targets
 from mcpbayes.estimands.effects import population_effects
 from mcpbayes.estimands.exact import Judge, judge_of, judged, population_of, population_pieces
 from mcpbayes.estimands.targets import KIND, POPULATION, kinds_of, population_points
-from mcpbayes.estimands.tree import group, specification
+from mcpbayes.estimands.tree import group, refuse_two_pools, specification
 from mcpbayes.estimands.walk import Ratios, TargetDraws, pools_of
 from mcpbayes.specification.fields import number
 from mcpbayes.specification.structure import Scheme
@@ -61,7 +61,7 @@ def tolerance_sweep(result: xr.DataTree, percent: Iterable[float] = PERCENT) -> 
     Found as in `mcpbayes.classify`: at the tolerances of the specification the same numbers come out.
     """
     given = [number("[0, inf)")(value, "percent") for value in percent]
-    asked = _population(population_points(group(result, words.DATA), kinds_of(_posterior(result))))
+    asked = population_targets(population_points(group(result, words.DATA), kinds_of(_posterior(result))))
     judge, scheme = _judging(result, asked), specification(result).scenarios
     parts = []
     for value in given:
@@ -107,7 +107,7 @@ def scenarios_along(
     points = [_point(data, kinds_on, {moderator: [value]} | ({KIND: [kind]} if kind else {})) for kind, value in places]
     if not points:
         raise SpecificationError("no value is given", f"at.{moderator}")
-    asked, scheme = _population(xr.concat(points, dim="point")), specification(result).scenarios
+    asked, scheme = population_targets(xr.concat(points, dim="point")), specification(result).scenarios
     rows = _rows(asked, _judging(result, asked)(scheme), scheme)
     each = len(rows) // asked.sizes["target"]
     of = np.repeat(np.tile(np.arange(len(places)), len(POPULATION)), each)
@@ -126,13 +126,14 @@ def _point(data: xr.Dataset, kinds: Sequence[str], at: dict[str, list[object]]) 
 
 
 def _posterior(result: xr.DataTree) -> xr.Dataset:
+    refuse_two_pools(result)
     posterior = group(result, words.POSTERIOR)
     if not has_both_pools(posterior):
         raise SpecificationError("scenarios need the outcomes necromass and soc", "data.outcomes")
     return posterior
 
 
-def _population(points: xr.Dataset) -> xr.Dataset:
+def population_targets(points: xr.Dataset) -> xr.Dataset:
     """Return points as targets of the levels mean, then new."""
     named = points.rename(point="target")
     both = xr.concat([named] * len(POPULATION), dim="target")

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from mcpbayes import vocabulary as words
-from mcpbayes.estimands.trajectories import POOLS, trajectories
+from mcpbayes.estimands.trajectories import trajectories
 from mcpbayes.specification.loading import load_model
 from mcpbayes.specification.structure import Scheme
 
@@ -112,7 +112,7 @@ def _parameters() -> xr.Dataset:
         coords={
             "scenario": list(words.SCENARIOS),
             "label": ("scenario", [words.SCENARIO_LABELS[code] for code in words.SCENARIOS]),
-            "pool": list(POOLS),
+            "pool": list(words.TWO_POOLS),
         },
     )
 

@@ -28,7 +28,7 @@ _CONTAINS: Final = {
 }
 
 
-def _departures(spec: Specification, level: str, outcomes: list[str], rng: np.random.Generator) -> Array:
+def prior_departures(spec: Specification, level: str, outcomes: list[str], rng: np.random.Generator) -> Array:
     """Return draws of one random effect of a level, N(0, Σ) with Σ from its prior, shape (K, SIZE)."""
     k = len(outcomes)
     tau = sample(spec.priors[f"tau_{level}"], rng, SIZE, outcomes)
@@ -43,7 +43,7 @@ def _departures(spec: Specification, level: str, outcomes: list[str], rng: np.ra
     return np.asarray(np.einsum("sij,sj->is", factor(covariance(tau, rho)), normals))
 
 
-def _coefficients(
+def prior_coefficients(
     spec: Specification, names: list[str], outcomes: list[str], rng: np.random.Generator
 ) -> Iterator[Array]:
     """Yield draws of each row of B, shape (K, SIZE); NaN where its prior is flat."""
@@ -84,9 +84,9 @@ def prior_effects(
     both = [outcomes.index(pool) for pool in _POOLS]
     rng = generator(seed, "prior")
     names = [str(name) for name in targets["coefficient"].values]
-    beta = [drawn[both] for drawn in _coefficients(spec, names, outcomes, rng)]
+    beta = [drawn[both] for drawn in prior_coefficients(spec, names, outcomes, rng)]
     parts = {
-        level: _departures(spec, level, outcomes, rng)[both]
+        level: prior_departures(spec, level, outcomes, rng)[both]
         for level in ("kind", "study", "site", "comparison")
         if f"tau_{level}" in posterior
     }

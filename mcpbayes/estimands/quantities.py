@@ -12,8 +12,9 @@ from mcpbayes import vocabulary as words
 from mcpbayes.estimands.layout import Array, Index, node_major
 from mcpbayes.estimands.parts import CHANGE_OF_PART, quantity_of_part
 from mcpbayes.estimands.reading import describe
-from mcpbayes.estimands.tree import group
+from mcpbayes.estimands.tree import group, has_two_pools
 from mcpbayes.estimands.walk import Source, TargetDraws, sources
+from mcpbayes.specification.prior_rules import MU_R, SIGMA_R, TURNOVER
 
 #: Variables of group ``delta_mcp`` without dim outcome, in the order of the tables.
 RATIOS: Final = ("log_delta_mcp", "delta_mcp", "mcp_efficacy_control", "mcp_efficacy_treatment")
@@ -108,6 +109,8 @@ def quantities(result: xr.DataTree, levels: Collection[str] | None = None) -> Qu
     A quantity that is absent for every target, such as ΔMCP of contrast data without r₀, is left out; where some
     targets have it, the others keep their row with NaN, so that tables of one result have one shape.
     """
+    if has_two_pools(result):
+        return _parameters_alone(result, levels is None or words.PARAMETER in levels)
     data, posterior, change = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.DELTA_MCP))
     parameters = _parameters(posterior) if levels is None or words.PARAMETER in levels else {}
     found = describe(result)
@@ -146,23 +149,51 @@ def _of_ratio(change: xr.Dataset, any_reference: bool) -> tuple[list[str], list[
     return list(RATIOS if any_reference else RATIOS[:1]), list(NEED_REFERENCE)
 
 
+def _parameters_alone(result: xr.DataTree, wanted: bool) -> Quantities:
+    """Return the quantities of a two-pool result that hang on no year: its parameters."""
+    posterior = group(result, words.POSTERIOR)
+    parameters = _parameters(posterior) if wanted else {}
+    size, chains = len(parameters), posterior.sizes["chain"]
+
+    def block() -> Iterator[Block]:
+        if parameters:
+            draws = np.stack(list(parameters.values())).reshape(size, chains, -1)
+            yield Block(np.arange(size), draws, np.arange(size))
+
+    return Quantities(
+        describe(result),
+        np.full(size, words.PARAMETER, dtype=object),
+        np.full(size, "", dtype=object),
+        np.array(list(parameters), dtype=object),
+        np.zeros(size, dtype=bool),
+        block,
+        iter(()),
+        lambda found: iter(()),
+    )
+
+
 def _parameters(posterior: xr.Dataset) -> dict[str, Array]:
     """Return the draws of every parameter, (chain × draw)."""
-    outcomes = [str(outcome) for outcome in posterior["outcome"].values]
+    of = "pool" if "pool" in posterior.dims else "outcome"
+    outcomes = [str(outcome) for outcome in posterior[of].values]
     found: dict[str, Array] = {}
     for name, dim in (("beta", "coefficient"), ("beta_per_unit", "moderator")):
         if name in posterior:
-            values = node_major(posterior[name], dim, "outcome")
+            values = node_major(posterior[name], dim, of)
             for i, place in enumerate(posterior[dim].values):
                 found |= {f"{name}[{outcome},{place}]": values[i, k] for k, outcome in enumerate(outcomes)}
     pairs = [words.pair_name(outcomes, i, j) for i, j in combinations(range(len(outcomes)), 2)]
     for level in _LEVELS:
         if f"tau_{level}" in posterior:
-            tau = node_major(posterior[f"tau_{level}"], "outcome")
+            tau = node_major(posterior[f"tau_{level}"], of)
             found |= {f"tau_{level}[{outcome}]": tau[k] for k, outcome in enumerate(outcomes)}
         if f"rho_{level}" in posterior:
             rho = node_major(posterior[f"rho_{level}"].sel(pair=pairs), "pair")
             found |= {f"rho_{level}[{pair}]": rho[i] for i, pair in enumerate(pairs)}
+    if TURNOVER in posterior:
+        rate = node_major(posterior[TURNOVER], of)
+        found |= {f"{TURNOVER}[{pool}]": rate[k] for k, pool in enumerate(outcomes)}
+    found |= {name: node_major(posterior[name]) for name in (MU_R, SIGMA_R) if name in posterior}
     return found
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator
+from typing import Final
 
 import numpy as np
 import xarray as xr
@@ -10,9 +11,14 @@ from mcpbayes import vocabulary as words
 from mcpbayes.estimands.baselines import absences
 from mcpbayes.estimands.layout import Array
 from mcpbayes.estimands.targets import targets
-from mcpbayes.estimands.tree import group, specification
+from mcpbayes.estimands.tree import group, has_two_pools, specification
 from mcpbayes.estimands.walk import TargetDraws, sources
 from mcpbayes.workers import in_threads
+
+#: What a result has that says nothing without a year.
+_NO_TARGETS: Final = xr.Dataset(
+    coords={name: ("target", np.array([], dtype=object)) for name in ("target", "level", "name", "absent")}
+)
 
 
 def describe(result: xr.DataTree) -> xr.Dataset:
@@ -21,13 +27,16 @@ def describe(result: xr.DataTree) -> xr.Dataset:
     Returns
     -------
     Dataset
-        As `targets.targets`, with coord ``absent(target)``, the reason why there is no r₀ ("" where there is).
+        As `targets.targets`, none of a two-pool result, with coord ``absent(target)``, the reason why there is no r₀
+        ("" where there is).
 
     Raises
     ------
     StageError
         `mcpbayes.delta_mcp` was not called.
     """
+    if has_two_pools(result):
+        return _NO_TARGETS
     data, posterior, change = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.DELTA_MCP))
     found = targets(data, posterior, json.loads(change.attrs["at"]))
     absent = np.full(found.sizes["target"], "", dtype=object)

@@ -18,11 +18,15 @@ _MAKERS: Final = {
     words.SAMPLE_STATS: "result = mcpbayes.fit(data, model)",
     words.DELTA_MCP: "result = mcpbayes.delta_mcp(result)",
     words.SCENARIO: "result = mcpbayes.classify(result)",
+    words.FORECAST: "result = mcpbayes.forecast(result, years=[10, 20, 50])",
     words.INFLUENCE: "result = mcpbayes.leave_one_study_out(result)",
 }
 
 #: Sections that a saved result can be given anew without sampling.
 RESETTABLE: Final = frozenset({"delta_mcp", "scenarios", "summary"})
+
+#: Groups of effects that do not hang on a year, which a two-pool result has not.
+_OF_ONE_TIME: Final = (words.DELTA_MCP, words.SCENARIO, words.INFLUENCE, words.LOG_LIKELIHOOD)
 
 Settings = Sequence[str] | Mapping[str, object]
 
@@ -33,11 +37,33 @@ def group(result: xr.DataTree, name: str) -> xr.Dataset:
     Raises
     ------
     StageError
-        The group is missing; the message says which verb makes it.
+        The group is missing; the message says which verb makes it, or which one answers instead.
     """
     if name not in result.children:
+        if name in _OF_ONE_TIME:
+            refuse_two_pools(result)
         raise StageError(f"The result has no group '{name}': call {_MAKERS[name]} first.")
     return result[name].to_dataset()
+
+
+def has_two_pools(result: xr.DataTree) -> bool:
+    """Return whether a result is of the two-pool family, whose effects change from year to year."""
+    return words.DATA in result.children and result[words.DATA].attrs.get("family") == words.TWO_POOL
+
+
+def refuse_two_pools(result: xr.DataTree) -> None:
+    """Refuse to say of a two-pool result what does not hang on a year.
+
+    Raises
+    ------
+    StageError
+        With the verb and the command that answer.
+    """
+    if has_two_pools(result):
+        raise StageError(
+            "The effects of a two-pool result change from year to year, and this needs effects that do not: call "
+            "mcpbayes.forecast(result, years=[10, 20, 50]), or mcpbayes forecast DIR --years 10,20,50."
+        )
 
 
 def specification(result: xr.DataTree) -> Specification:

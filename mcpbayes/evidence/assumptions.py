@@ -18,7 +18,7 @@ from mcpbayes.estimands.conditional import Root
 from mcpbayes.estimands.effects import population_effects
 from mcpbayes.estimands.layout import Array, node_major
 from mcpbayes.estimands.targets import POPULATION, targets
-from mcpbayes.estimands.tree import group, specification, with_groups
+from mcpbayes.estimands.tree import group, refuse_two_pools, specification, with_groups
 from mcpbayes.estimands.walk import pools_of
 from mcpbayes.evidence.factor_sets import sets_compared
 from mcpbayes.evidence.leading import Leading, leading_of_refit, leading_of_result, root_of_fit, stored
@@ -132,6 +132,7 @@ def with_assumptions(result: xr.DataTree) -> xr.DataTree:
         at some draws of τ and ρ, from which classes are found under any ``[scenarios]``; coords ``assumption``,
         ``value``, ``level``, ``name``.
     """
+    refuse_two_pools(result)
     data, spec = group(result, words.DATA), specification(result)
     settings = list(_settings(data, spec, int(result.attrs.get("worlds", 1)) > 1))
     if all(setting.data is None for setting in settings):

@@ -11,7 +11,7 @@ from mcpbayes.measurement.amino_parts import largest_rho_within
 from mcpbayes.tables import shared_variance as shared
 from mcpbayes.tables.amino_arms import converted_arms, necromass_cvs
 from mcpbayes.tables.part_arms import estimates, of_parts
-from mcpbayes.vocabulary import ARM_BASED, IMPUTED, NECROMASS, PARTS, PER_RHO
+from mcpbayes.vocabulary import IMPUTED, NECROMASS, OF_ARMS, PARTS, PER_RHO
 
 Flags = NDArray[np.bool_]
 
@@ -103,7 +103,7 @@ def with_correlation(data: xr.Dataset, rho: float) -> xr.Dataset:
     control are assumed to share follows their covariances as it did when the table was read.
     """
     flags, data = imputed_correlations(data), data.drop_vars(PER_RHO, errors="ignore")
-    if data.attrs["family"] != ARM_BASED:
+    if data.attrs["family"] not in OF_ARMS:
         return _contrasts_with_correlation(data, flags, rho)
     if of_parts(data) and abs(rho) >= largest_rho_within(float(data.attrs["rho_amino_sugars"])):
         raise SpecificationError(
@@ -144,7 +144,7 @@ def with_unknown_correlation(data: xr.Dataset) -> xr.Dataset:
         Contrast data in which rows of one control have no reported correlation: what they share hangs on ϱ, too, and
         not in proportion to it, and for some ϱ there is no covariance that is both.
     """
-    if data.attrs["family"] != ARM_BASED:
+    if data.attrs["family"] not in OF_ARMS:
         rows = imputed_correlations(data)
         shares = data["control_covariance"].fillna(0.0).any(("outcome", "outcome_bis"))
         if shares.sel(control=data["control_of_comparison"].values[rows]).any():

@@ -61,11 +61,11 @@ def complete_posterior(
         Variable ``contrasts(chain, draw, study)``; None where effects are not stored.
     """
     tree = build_hierarchy(arms)
-    phi = {name: _draws_last(posterior, name).T for name in map(str, posterior.data_vars) if name not in _ROOT}
+    phi = {name: draws_last(posterior, name).T for name in map(str, posterior.data_vars) if name not in _ROOT}
     sigma, kind_factor = covariances(phi)
     if "beta" in posterior:
-        beta = _draws_last(posterior, "beta")
-        kind = _draws_last(posterior, "kind_effect") if "kind_effect" in posterior else None
+        beta = draws_last(posterior, "beta")
+        kind = draws_last(posterior, "kind_effect") if "kind_effect" in posterior else None
     else:
         prior = coefficient_prior(model, [str(name) for name in arms["coefficient"].values])
         beta, kind = draw_root(tree, sigma, prior, kind_factor, seed)
@@ -76,10 +76,10 @@ def complete_posterior(
     if store:
         drawn, contrasts = draw_all(tree, sigma, beta, kind, seed)
         effects |= {name: (values, _NODES[name]) for name, values in drawn.items()}
-        likelihood = _labelled(contrasts, posterior, arms, "study").to_dataset(name="contrasts")
-    added = {name: _labelled(values, posterior, arms, dim, "outcome") for name, (values, dim) in effects.items()}
+        likelihood = labelled(contrasts, posterior, arms, "study").to_dataset(name="contrasts")
+    added = {name: labelled(values, posterior, arms, dim, "outcome") for name, (values, dim) in effects.items()}
     complete = posterior.assign(added)
-    complete = complete.assign(_slopes_per_unit(arms, complete))
+    complete = complete.assign(slopes_per_unit(arms, complete))
     complete = complete[[name for name in UNITS if name in complete]]
     for name in complete.data_vars:
         complete[name].attrs = {"units": UNITS[str(name)].format(unit=arms.attrs.get("unit", "g/kg"))}
@@ -141,13 +141,13 @@ def draw_all(
     return effects, contrasts
 
 
-def _draws_last(posterior: xr.Dataset, name: str) -> Array:
+def draws_last(posterior: xr.Dataset, name: str) -> Array:
     """Return a variable as an array (..., chain × draw)."""
     values = posterior[name].transpose("chain", "draw", ...).to_numpy()
     return np.moveaxis(values.reshape(-1, *values.shape[2:]), 0, -1)
 
 
-def _labelled(values: Array, posterior: xr.Dataset, arms: xr.Dataset, *dims: str) -> xr.DataArray:
+def labelled(values: Array, posterior: xr.Dataset, arms: xr.Dataset, *dims: str) -> xr.DataArray:
     """Return an array (..., chain × draw) as a labelled variable (chain, draw, ...)."""
     sizes = (posterior.sizes["chain"], posterior.sizes["draw"])
     coords = {name: posterior[name].values for name in ("chain", "draw")} | {dim: arms[dim].values for dim in dims}
@@ -156,7 +156,7 @@ def _labelled(values: Array, posterior: xr.Dataset, arms: xr.Dataset, *dims: str
     )
 
 
-def _slopes_per_unit(arms: xr.Dataset, posterior: xr.Dataset) -> dict[str, xr.DataArray]:
+def slopes_per_unit(arms: xr.Dataset, posterior: xr.Dataset) -> dict[str, xr.DataArray]:
     """Divide the slopes of numeric moderators by the scale that they were standardised with."""
     scales = numeric(arms["design"].attrs["recipe"])
     names = [name for name in map(str, posterior["coefficient"].values) if name in scales]

@@ -242,7 +242,9 @@ def _fewer_worlds(found: list[Doubt], arms: xr.Dataset, model: Specification) ->
 
 def _not_carried(doubt: Doubt, arms: xr.Dataset, model: Specification) -> Problem:
     reason, remedy = "with one world", "Leave sampling.worlds out."
-    if model.sampling.worlds is None:
+    if model.family == words.TWO_POOL:
+        reason, remedy = "this model is fitted once", "Repeat the run with other assumptions to see what hangs on them."
+    elif model.sampling.worlds is None:
         comparisons = arms.sizes["comparison"]
         reason = f"a result has no room for {KEPT_WORLDS} fits of {comparisons:,} comparisons, which would carry it"
         chains = words.STORED_AT_MOST // (comparisons * KEPT_WORLDS * LEAST)

@@ -1,14 +1,16 @@
 """The engine ``nuts``: the model as PyMC builds it, sampled by nutpie."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import nutpie
 import pymc as pm
 import xarray as xr
 
-from mcpbayes.inference.builders.gaussian import build_model
+from mcpbayes.inference.builders import gaussian, two_pool
 from mcpbayes.specification.structure import Specification
+from mcpbayes.vocabulary import TWO_POOL
 
 #: What `sample` reports before the first draw.
 COMPILING = "compiling the model, once, usually 20–60 s"
@@ -17,7 +19,10 @@ COMPILING = "compiling the model, once, usually 20–60 s"
 def sample(
     data: xr.Dataset, model: Specification, seed: int, report: Callable[[str], None] | None = None
 ) -> tuple[xr.Dataset, xr.Dataset]:
-    """Sample standard deviations and correlations of all levels; the effects are integrated out.
+    """Sample what the model of a family leaves to sampling.
+
+    Of Gaussian families these are standard deviations and correlations of all levels, with the effects integrated out;
+    of the two-pool family all parameters and effects but the baselines.
 
     Parameters
     ----------
@@ -31,16 +36,23 @@ def sample(
     Returns
     -------
     posterior, sample_stats : xarray.Dataset
-        Dims chain, draw; posterior holds tau_* and rho_* of the levels that are on.
+        Dims chain, draw, ...; messages of divergences and clock times are left out.
     """
     if report is not None:
         report(COMPILING)
-    built = build_model(data, model)
+    built = two_pool.build_model(data, model) if model.family == TWO_POOL else gaussian.build_model(data, model)
     if not built.free_RVs:
         return _constants(built, model)
     compiled = nutpie.compile_pymc_model(built)
     if report is not None:
         report(f"sampling {model.sampling.chains} chains of {model.sampling.draws} draws")
+    return draws_of(compiled, model, seed, progress=report is not None)
+
+
+def draws_of(
+    compiled: Any, model: Specification, seed: int, *, progress: bool = False
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Sample a compiled model, which may have been given other data since (``with_data``): as `sample`."""
     tree = nutpie.sample(
         compiled,
         draws=model.sampling.draws,
@@ -49,7 +61,7 @@ def sample(
         seed=seed,
         target_accept=model.sampling.target_accept,
         save_warmup=False,
-        progress_bar=report is not None,
+        progress_bar=progress,
     )
     posterior = tree["posterior"].to_dataset()
     public = [name for name in posterior.data_vars if _is_public(str(name))]

@@ -16,6 +16,7 @@ from mcpbayes.inference.cascade import Proposals
 from mcpbayes.inference.completion import complete_posterior
 from mcpbayes.inference.estimable import require_estimable
 from mcpbayes.inference.tree import build_hierarchy
+from mcpbayes.inference.two_pool_completion import complete_two_pools, turnover_note
 from mcpbayes.kernels import use_numba
 from mcpbayes.monte_carlo.summaries import convergence
 from mcpbayes.specification.loading import to_toml
@@ -39,10 +40,16 @@ def fit_once(
     then say how the worst parameter fared over all draws. A `guide` is tried first, see `collapsed.sample`.
     """
     require_estimable(arms, model, build_hierarchy(arms))
+    two_pools = model.family == words.TWO_POOL
     engine, posterior, sample_stats, problems = sample_parameters(arms, model, seed, report, guide)
     if every > 1:
         posterior, sample_stats = _thinned(posterior, sample_stats, every)
-    posterior, log_likelihood = complete_posterior(arms, model, posterior, seed)
+    log_likelihood = None
+    if two_pools:
+        problems.append(turnover_note(posterior, model))
+        posterior = complete_two_pools(arms, posterior, seed)
+    else:
+        posterior, log_likelihood = complete_posterior(arms, model, posterior, seed)
     groups = {
         words.DATA: arms,
         words.POSTERIOR: posterior,
@@ -56,7 +63,7 @@ def fit_once(
         "schema_version": words.SCHEMA_VERSION,
         "mcpbayes_version": mcpbayes.__version__,
         "engine": engine,
-        words.CONDITIONAL: words.GAUSSIAN,
+        **({} if two_pools else {words.CONDITIONAL: words.GAUSSIAN}),
         "kernel": "numba" if use_numba(arms.sizes["comparison"]) else "numpy",
         "seed": seed,
         "specification": to_toml(model),
@@ -69,7 +76,7 @@ def fit_once(
 def sample_parameters(
     arms: xr.Dataset, model: Specification, seed: int, report: Report | None = None, guide: Proposals | None = None
 ) -> tuple[str, xr.Dataset, xr.Dataset, list[Problem]]:
-    """Draw standard deviations and correlations with the engine asked for.
+    """Draw standard deviations and correlations, of two pools all parameters, with the engine asked for.
 
     Returns
     -------
@@ -86,7 +93,7 @@ def sample_parameters(
     """
     wanted = model.sampling.engine
     problems: list[Problem] = []
-    if wanted != "nuts":
+    if wanted != "nuts" and model.family != words.TWO_POOL:
         posterior, stats = collapsed.sample(arms, model, seed, guide)
         if stats.attrs["passed"] or wanted == "collapsed":
             return "collapsed", posterior, stats, problems
@@ -138,5 +145,5 @@ def _thinned(posterior: xr.Dataset, stats: xr.Dataset, every: int) -> tuple[xr.D
 
 def observed_data(arms: xr.Dataset) -> xr.Dataset:
     """Return what ArviZ's predictive plots expect."""
-    name = "log_mean" if arms.attrs["family"] == words.ARM_BASED else "log_ratio"
+    name = "log_mean" if arms.attrs["family"] in words.OF_ARMS else "log_ratio"
     return arms[[name]].drop_attrs()

@@ -40,9 +40,11 @@ class CoefficientPrior:
     precision: Array
 
 
-def coefficient_prior(model: Specification, names: list[str]) -> CoefficientPrior:
-    """Read the prior of every coefficient from the specification."""
-    outcomes = model.data.outcomes
+def coefficient_prior(
+    model: Specification, names: list[str], outcomes: tuple[str, ...] | None = None
+) -> CoefficientPrior:
+    """Read the prior of every coefficient from the specification, of its outcomes or of what else has effects."""
+    outcomes = outcomes or model.data.outcomes
     size = len(outcomes)
     mean, factor, precision = np.zeros((len(names), size)), np.zeros((len(names), size, size)), np.ones(len(names))
     for i, name in enumerate(names):

@@ -72,17 +72,17 @@ def simulate(
         raise ValueError(f"simulate needs the outcomes necromass, soc in this order, not {model.data.outcomes}")
     rng = generator(seed, "simulate")
     truth = _draw_truth(model, rng, len(kinds), effect, tau_study, tau_comparison, tau_kind)
-    rows = _draw_design(rng, studies, len(kinds))
+    rows = draw_design(rng, studies, len(kinds))
     study, control, kind = (rows[name].to_numpy() for name in ("study", "control", "kind"))
-    u = _normal(rng, truth["tau_study"], truth["rho_study"], studies)
-    w = _normal(rng, truth["tau_comparison"], truth["rho_comparison"], len(rows))
+    u = draw_pairs(rng, truth["tau_study"], truth["rho_study"], studies)
+    w = draw_pairs(rng, truth["tau_comparison"], truth["rho_comparison"], len(rows))
     theta = np.asarray(truth["effect"]) + np.asarray(truth["kind_effect"])[kind] + u[study] + w
     baseline = _draw_baselines(rng, control.max() + 1)
     cv = np.exp(rng.normal(np.log(CV_MEAN) - CV_SPREAD**2, CV_SPREAD, (studies, 2)))
     n = rng.choice(REPLICATES, studies)
     first = np.unique(control, return_index=True)[1]
-    control_mean, control_sd = _draw_arms(rng, baseline, cv[study[first]], n[study[first]])
-    treated_mean, treated_sd = _draw_arms(rng, baseline[control] + theta, cv[study], n[study])
+    control_mean, control_sd = draw_arms(rng, baseline, cv[study[first]], n[study[first]])
+    treated_mean, treated_sd = draw_arms(rng, baseline[control] + theta, cv[study], n[study])
     treated_sd[rng.random(treated_sd.shape) < missing_sd] = np.nan
     control_sd[rng.random(control_sd.shape) < missing_sd] = np.nan
     soc_only = rng.random(studies) < missing_necromass
@@ -141,12 +141,12 @@ def _draw_truth(
         tau = sample(model.priors[f"tau_{level}"], rng, 1, outcomes)[0]
         truth[f"tau_{level}"] = list(tau if value is None else value)
         truth[f"rho_{level}"] = float(sample_correlation(model.priors[f"rho_{level}"], rng, 1)[0])
-    kappa = _normal(rng, truth["tau_kind"], truth["rho_kind"], kinds)
+    kappa = draw_pairs(rng, truth["tau_kind"], truth["rho_kind"], kinds)
     truth["kind_effect"] = kappa.tolist() if kinds > 1 else [[0.0, 0.0]]
     return truth
 
 
-def _draw_design(rng: np.random.Generator, studies: int, kinds: int) -> pd.DataFrame:
+def draw_design(rng: np.random.Generator, studies: int, kinds: int) -> pd.DataFrame:
     """Draw who belongs to whom: one row per comparison with the numbers of its study, control and kind."""
     rows: list[tuple[int, int, int, int]] = []
     control = 0
@@ -167,13 +167,13 @@ def _draw_baselines(rng: np.random.Generator, controls: int) -> Array:
     return np.column_stack([soc + np.log(share), soc])
 
 
-def _normal(rng: np.random.Generator, tau: Sequence[float], rho: float, size: int) -> Array:
+def draw_pairs(rng: np.random.Generator, tau: Sequence[float], rho: float, size: int) -> Array:
     """Draw ``size`` pairs from N(0, diag(τ) R diag(τ))."""
     factor = small.cholesky(small.covariance(np.array([tau]), np.array([[rho]]))[None])[0, :, :, 0]
     return np.asarray(rng.standard_normal((size, 2)) @ factor.T)
 
 
-def _draw_arms(rng: np.random.Generator, log_mean: Array, cv: Array, n: Array) -> tuple[Array, Array]:
+def draw_arms(rng: np.random.Generator, log_mean: Array, cv: Array, n: Array) -> tuple[Array, Array]:
     """Draw reported means and standard deviations of arms, each (arm, 2), five significant digits."""
     covariance = sampling_covariance(cv, np.column_stack([n, n]).astype(float), np.full(len(n), 0.5))
     factor = np.linalg.cholesky(covariance)

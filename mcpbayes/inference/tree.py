@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mcpbayes.inference.small_matrices import Array
 from mcpbayes.kernels import use_numba
-from mcpbayes.vocabulary import ARM_BASED, PER_RHO
+from mcpbayes.vocabulary import OF_ARMS, PER_RHO
 
 Index = NDArray[np.intp]
 
@@ -107,7 +107,7 @@ def build_hierarchy(data: xr.Dataset) -> Hierarchy:
     site_of_control = position("site_of_control", "site")
     study_of_site = np.zeros(data.sizes["site"], dtype=np.intp)
     study_of_site[site_of_control] = position("study_of_control", "study")
-    if data.attrs["family"] == ARM_BASED:
+    if data.attrs["family"] in OF_ARMS:
         value, sampling = data["log_mean"].to_numpy(), data["sampling_covariance"].to_numpy()
         control, arm = position("control_of_arm", "control"), position("arm_of_comparison", "arm")
         control_covariance = None

@@ -42,7 +42,8 @@ def comparison_table(result: xr.DataTree) -> pd.DataFrame:
         ``n_necromass_control``, ``source_sd_necromass_control`` (reported, derived, imputed), and the same with
         ``_treatment``; where the table has amino sugars ``source_necromass_control`` (reported, amino
         sugars). Contrast data: ``log_ratio_necromass``, ``v_necromass``, ``cov``, and of the shared control
-        ``v_necromass_control``, ``cov_control``. Moderators last. A pool that was not reported is blank.
+        ``v_necromass_control``, ``cov_control``. ``duration_years`` of a two-pool table; moderators last. A pool that
+        was not reported is blank.
 
     Raises
     ------
@@ -52,8 +53,9 @@ def comparison_table(result: xr.DataTree) -> pd.DataFrame:
     data = group(result, words.DATA)
     columns = {name: data[variable].values for name, variable in _PLACES.items() if variable in data.variables}
     arms = _contrasts(data) if "log_ratio" in data else _arms(data)
+    durations = {words.DURATION: data[words.DURATION].values} if words.DURATION in data else {}
     moderators = {str(name): data[name].values for name in data.data_vars if str(name).startswith("moderator_")}
-    return pd.DataFrame(columns | dict(arms) | moderators)
+    return pd.DataFrame(columns | dict(arms) | durations | moderators)
 
 
 def _covariances(covariance: np.ndarray, outcomes: list[str], end: str) -> Iterator[tuple[str, np.ndarray]]:

@@ -29,11 +29,15 @@ INFLUENCE: Final = "influence.csv"
 ASSUMPTIONS: Final = "assumptions.csv"
 FACTOR_SETS: Final = "factor_sets.csv"
 VARIANCE_SHARES: Final = "variance_shares.csv"
+FORECAST: Final = "forecast.csv"
+FORECAST_SCENARIOS: Final = "forecast_scenarios.csv"
+CROSSINGS: Final = "forecast_crossings.csv"
 
-#: Every file that a run can write beside its figures; with overwriting these are replaced or removed, no others.
+#: Every file that a run or its forecast can write beside figures; with overwriting these are replaced or removed, no
+#: others.
 FILES: Final = (
     *(RESULT, SUMMARY, SCENARIOS, SHARES, COMPARISONS, ASSUMPTIONS, INFLUENCE),
-    *(FACTOR_SETS, VARIANCE_SHARES),
+    *(FACTOR_SETS, VARIANCE_SHARES, FORECAST, FORECAST_SCENARIOS, CROSSINGS),
     *(SPECIFICATION, REPORT, MANIFEST),
 )
 
@@ -277,7 +281,11 @@ def _move(draft: Path, out: Path) -> None:
     # First of all the old manifest goes and last of all the new one comes: it marks a folder as complete.
     for name in (
         MANIFEST,
-        *(f"{FIGURES}/{name}.{end}" for name in words.FIGURE_NAMES for end in ("svg", "png")),
+        *(
+            f"{FIGURES}/{name}.{end}"
+            for name in (*words.FIGURE_NAMES, *words.FORECAST_FIGURES)
+            for end in ("svg", "png")
+        ),
         *FILES,
     ):
         if name == MANIFEST or not (draft / name).exists():

@@ -1,10 +1,12 @@
 """What a run says at its end: size, headline per kind, what was imputed; the report's own sentences, as plain lines."""
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from mcpbayes import vocabulary as words
-from mcpbayes.estimands.tree import group
+from mcpbayes.estimands.tree import group, has_two_pools
+from mcpbayes.estimands.wording import interval_name
 from mcpbayes.output.document.context import headlines, names_of_headlines
 from mcpbayes.output.document.conversion import source_line
 from mcpbayes.output.document.influence import finding
@@ -45,9 +47,12 @@ def closing_lines(result: xr.DataTree, summary: pd.DataFrame) -> list[str]:
     list of str
         One line on what was analysed, the headline sentences of each kind (levels mean and new), one on imputation;
         where there are such, lines on what fungal and bacterial necromass contribute to ΔMCP, on moderators, on studies
-        left out, and on necromass made of amino sugars.
+        left out, and on necromass made of amino sugars. Of a two-pool result, in place of headlines, the range of
+        durations and how much the table told of turnover.
     """
     data = group(result, words.DATA)
+    if has_two_pools(result):
+        return [_size(data), _durations(data), _overlap(summary), _imputed(data)]
     lines = [_size(data)]
     for headline in headlines(result, data, summary):
         lines += [f"{headline['name']}{headline[level]}" for level in (words.MEAN, words.NEW)]
@@ -62,6 +67,23 @@ def _size(data: xr.Dataset) -> str:
     counts += [plural(data.sizes["comparison"], "comparison")]
     largest = f"the largest study ({found['largest_study']}) holds {found['largest_share']} of the comparisons"
     return f"{listing(counts)}; {largest}."
+
+
+def _durations(data: xr.Dataset) -> str:
+    years = data[words.DURATION].values
+    return f"Durations from {years.min():g} to {years.max():g} years, median {np.median(years):g}."
+
+
+def _overlap(summary: pd.DataFrame) -> str:
+    """Say how far posterior and prior of the turnover rates overlap, and their estimates."""
+    rates = summary[summary["prior_overlap"].notna()]
+    interval = interval_name(rates["interval_kind"].iloc[0], rates["interval_prob"].iloc[0])
+    parts = [
+        f"{row['quantity'].removeprefix('turnover_rate')[1:-1].replace('_', '-')} {row['median']:.3f} "
+        f"({row['lower']:.3f} to {row['upper']:.3f}), overlap with its prior {100 * row['prior_overlap']:.0f} %"
+        for row in rates.to_dict("records")
+    ]
+    return f"Turnover rates per year, median ({interval}): {'; '.join(parts)}."
 
 
 def _imputed(data: xr.Dataset) -> str:

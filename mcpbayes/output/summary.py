@@ -12,8 +12,10 @@ from mcpbayes import vocabulary as words
 from mcpbayes.estimands.layout import Index
 from mcpbayes.estimands.pooled import drawn_worlds, summarise_draws, worlds_of
 from mcpbayes.estimands.quantities import Block, Quantities, quantities
-from mcpbayes.estimands.tree import group, specification
+from mcpbayes.estimands.tree import group, has_two_pools, specification
+from mcpbayes.inference.two_pool_completion import prior_overlap
 from mcpbayes.kernels import use_numba
+from mcpbayes.specification.prior_rules import SIGMA_R, TURNOVER
 from mcpbayes.workers import in_threads
 
 #: Columns of ``summary.csv``.
@@ -53,7 +55,7 @@ SHARES: Final = (
 )
 
 #: Quantities that cannot be negative, so that the probability of being positive says nothing.
-_POSITIVE: Final = ("tau_", "mcp_efficacy_")
+_POSITIVE: Final = ("tau_", "mcp_efficacy_", TURNOVER, SIGMA_R)
 
 #: Of each block: rows of the table, which of the draws each has (`quantities.Block`), and the columns of the draws.
 Numbers = list[tuple[Index, Index, dict[str, np.ndarray]]]
@@ -74,7 +76,8 @@ def summarise(result: xr.DataTree) -> pd.DataFrame:
         parameter is empty. ``effect`` and ``log_delta_mcp`` are log ratios, ``delta_mcp``, efficacies and
         ``average_change`` fractions. A quantity absent for every target (ΔMCP without r₀) has no rows; where it is
         absent for some (a control without SOC) their rows are blank. ``prob_positive`` is blank for quantities that
-        cannot be negative, R-hat and ESS for constant draws.
+        cannot be negative, R-hat and ESS for constant draws. Of a two-pool result the parameters alone, with one more
+        column, ``prior_overlap`` of turnover rates (1: the data told nothing of them).
 
     Raises
     ------
@@ -113,7 +116,17 @@ def summary_of(result: xr.DataTree, found: Quantities, parts: Iterable[Numbers])
     columns["prob_positive"][positive] = np.nan
     keys = {"level": found.level, "name": found.name, "quantity": found.quantity}
     constant = {"interval_kind": kind, "interval_prob": prob}
-    return pd.DataFrame(keys | columns | constant, columns=list(SUMMARY))
+    table = pd.DataFrame(keys | columns | constant, columns=list(SUMMARY))
+    return table.assign(prior_overlap=_overlaps(result, found)) if has_two_pools(result) else table
+
+
+def _overlaps(result: xr.DataTree, found: Quantities) -> np.ndarray:
+    """Return the overlap of posterior and prior of turnover rates, blank for all else."""
+    rates, prior = group(result, words.POSTERIOR)[TURNOVER], specification(result).priors[TURNOVER]
+    overlap = {
+        f"{TURNOVER}[{pool}]": prior_overlap(rates.sel(pool=pool).values, prior, pool) for pool in words.TWO_POOLS
+    }
+    return np.array([overlap.get(name, np.nan) for name in found.quantity.tolist()])
 
 
 def scenario_table(result: xr.DataTree) -> pd.DataFrame:

@@ -44,8 +44,18 @@ CVS: Final = ("cv", "tau_cv", "omega_cv")
 #: Below this scale of a half-normal prior the mean squared CV, which sampling variances need, has a finite value.
 _FINITE: Final = "(0, 0.5)"
 
+#: Priors of the two-pool model alone: logit of the controls' ratio (mean and spread), turnover rates of the pools.
+MU_R: Final = "mu_r"
+SIGMA_R: Final = "sigma_r"
+TURNOVER: Final = "turnover_rate"
+TWO_POOLS: Final = (MU_R, SIGMA_R, TURNOVER)
+
 #: Levels that may carry heterogeneity.
 HETEROGENEITY: Final = ("study", "site", "kind", "comparison")
+
+#: Priors of something that all outcomes or pools share: studies differ in how much their plots vary, whichever pool is
+#: measured, and a control has one ratio.
+ONE_NUMBER: Final = ("tau_cv", MU_R, SIGMA_R)
 
 #: Prior → distributions that it may have.
 ALLOWED: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
@@ -54,6 +64,7 @@ ALLOWED: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
     | {f"rho_{level}": _RHO for level in HETEROGENEITY}
     | {"cv": ("lognormal",), "tau_cv": ("half_normal", "fixed"), "omega_cv": ("half_normal", "fixed")}
     | {WITHIN: _RHO}
+    | {MU_R: ("normal", "fixed"), SIGMA_R: ("half_normal", "fixed"), TURNOVER: ("lognormal", "fixed")}
 )
 
 
@@ -83,13 +94,13 @@ def check_prior(entries: Mapping[str, Any], key: str, role: str, outcomes: Seque
     if distribution == "fixed" and not role.startswith(("intercept", "slope")):
         # a correlation of one over plots would make the two pools of an arm a single measurement
         ends = "()" if role == WITHIN else "[]"
-        checks["value"] = (
-            _standard_deviation(role) if role in CVS or role.startswith("tau") else correlation_of(k, ends)
-        )
+        checks["value"] = _fixed_number(role, correlation_of(k, ends))
     if distribution == "half_normal" and role in CVS:
         checks["sd"] = number(_FINITE)
     if distribution == "normal":
         checks["correlation"] = correlation_of(k, "()")
+    if role == MU_R:
+        checks.pop("correlation", None)
     if distribution == "beta" and k > 2:
         raise SpecificationError("beta is a prior for two outcomes; use lkj with more", f"{key}.distribution")
     update = role == WITHIN and boolean(entries.get("update", False), joined(key, "update"))
@@ -104,8 +115,7 @@ def check_prior(entries: Mapping[str, Any], key: str, role: str, outcomes: Seque
         raise SpecificationError(f"a {distribution} prior needs {' and '.join(absent)}", key)
     parameters: dict[str, Number] = {}
     for name, check in checks.items():
-        # studies differ in how much their plots vary, whichever pool is measured: one number
-        joint = name in JOINT or (name == "value" and role.startswith("rho")) or role == "tau_cv"
+        joint = name in JOINT or (name == "value" and role.startswith("rho")) or role in ONE_NUMBER
         place = joined(key, name)
         parameters[name] = check(entries[name], place) if joint else by_outcome(entries[name], place, check, outcomes)
     return Prior(distribution, parameters, _why(entries, key), update)
@@ -116,15 +126,21 @@ def required_priors(family: str, outcomes: Collection[str], sd_model: str = "rep
 
     Those of the CVs are needed where `sd_model` is ``hierarchical``.
     """
-    modelled = family == words.ARM_BASED and sd_model == "hierarchical"
+    modelled = family in words.OF_ARMS and sd_model == "hierarchical"
     return tuple(
         role
         for role in ALLOWED
         if role != WITHIN
+        and role not in foreign_priors(family)
         and (role not in CVS or modelled)
-        and (role != "baseline" or family == words.ARM_BASED)
+        and (role != "baseline" or family in words.OF_ARMS)
         and (not role.startswith("rho") or len(outcomes) > 1)
     )
+
+
+def foreign_priors(family: str) -> tuple[str, ...]:
+    """Return the priors of what a family's model does not have."""
+    return ("tau_kind", "rho_kind") if family == words.TWO_POOL else TWO_POOLS
 
 
 def _distribution(entries: Mapping[str, Any], key: str, role: str) -> str:
@@ -142,8 +158,13 @@ def _distribution(entries: Mapping[str, Any], key: str, role: str) -> str:
     raise refusal(f"one of {', '.join(map(repr, allowed))}", found, place)
 
 
-def _standard_deviation(role: str) -> Check:
-    return number("(0, inf)" if role == "omega_cv" else "[0, inf)")
+def _fixed_number(role: str, correlation: Check) -> Check:
+    """Return the range of what a prior is fixed at."""
+    if role == MU_R:
+        return _ANY
+    if role in CVS or role.startswith(("tau", SIGMA_R, TURNOVER)):
+        return number("(0, inf)" if role in ("omega_cv", SIGMA_R, TURNOVER) else "[0, inf)")
+    return correlation
 
 
 def correlation_of(k: int, ends: str) -> Check:

@@ -116,6 +116,19 @@ def sample(prior: Prior, rng: np.random.Generator, size: int, outcomes: Sequence
     raise SpecificationError(f"{prior.distribution} is a prior of a correlation; see sample_correlation")
 
 
+def sample_number(prior: Prior, rng: np.random.Generator, size: int) -> Array:
+    """Draw what all outcomes share: μ_r (``normal``), σ_r (``half_normal``), or what they are ``fixed`` at; (size,)."""
+    standard = rng.standard_normal(size)
+    match prior.distribution:
+        case "fixed":
+            return np.full(size, number(prior, "value", ""))
+        case "normal":
+            return number(prior, "mean", "") + number(prior, "sd", "") * standard
+        case "half_normal":
+            return number(prior, "sd", "") * np.abs(standard)
+    raise SpecificationError(f"{prior.distribution} is not a prior of a single number here")
+
+
 def sample_correlation(prior: Prior, rng: np.random.Generator, size: int) -> Array:
     """Draw the correlation of two outcomes.
 

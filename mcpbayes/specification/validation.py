@@ -30,6 +30,7 @@ from mcpbayes.specification.prior_rules import (
     CVS,
     check_prior,
     correlation_of,
+    foreign_priors,
     required_priors,
     split_slopes,
 )
@@ -44,6 +45,7 @@ from mcpbayes.specification.structure import (
     Specification,
     SummarySection,
 )
+from mcpbayes.specification.two_pool_rules import check_two_pools
 
 #: Newest version of the file format that this version of the package reads.
 SCHEMA: Final = 1
@@ -103,8 +105,6 @@ def validate(raw: Mapping[str, Any]) -> Specification:
             raise SpecificationError(f"unknown key; did you mean '{_HOMES[name]}.{name}'?", name)
     top = read(raw, "", _TOP, ("schema", "name", "title", "family", "data"))
     family = top["family"]
-    if family == words.TWO_POOL:
-        raise SpecificationError("'two-pool' is not available in this version", "family")
     data = _data(top["data"], family)
     moderators = ModeratorSection(**read(top.get("moderators", {}), "moderators", _MODERATORS))
     _check_formula(moderators.formula, data)
@@ -114,6 +114,11 @@ def validate(raw: Mapping[str, Any]) -> Specification:
             "'observed': with fungal and bacterial necromass apart, each needs a ratio of its own", reference,
             "delta_mcp.reference",
         )  # fmt: skip
+    levels = LevelSection(**read(top.get("levels", {}), "levels", _LEVELS))
+    sampling = SamplingSection(**read(top.get("sampling", {}), "sampling", _SAMPLING))
+    priors = _priors(top.get("priors", {}), family, data, grammar.terms(moderators.formula))
+    if family == words.TWO_POOL:
+        check_two_pools(moderators, levels, sampling, priors)
     return Specification(
         schema=top["schema"],
         name=top["name"],
@@ -121,10 +126,10 @@ def validate(raw: Mapping[str, Any]) -> Specification:
         family=family,
         data=data,
         moderators=moderators,
-        levels=LevelSection(**read(top.get("levels", {}), "levels", _LEVELS)),
-        priors=_priors(top.get("priors", {}), family, data, grammar.terms(moderators.formula)),
+        levels=levels,
+        priors=priors,
         scenarios=check_scheme(top.get("scenarios", {})),
-        sampling=SamplingSection(**read(top.get("sampling", {}), "sampling", _SAMPLING)),
+        sampling=sampling,
         summary=SummarySection(**read(top.get("summary", {}), "summary", _SUMMARY)),
         reference=reference,
     )
@@ -198,8 +203,12 @@ def _check_layout(layout: str, outcomes: tuple[str, ...], family: str) -> None:
     key = "data.layout"
     if family == words.CONTRAST_BASED and layout != "contrast":
         raise refusal("'contrast', the layout of the contrast-based family", layout, key)
-    if family == words.ARM_BASED and layout == "contrast":
-        raise refusal("'comparison', 'arm' or 'plot', the layouts of the arm-based family", layout, key)
+    if family in words.OF_ARMS and layout == "contrast":
+        raise refusal(f"'comparison', 'arm' or 'plot', the layouts of the {family} family", layout, key)
+    if family == words.TWO_POOL and outcomes != (words.NECROMASS, words.SOC):
+        raise refusal(
+            "both pools, necromass and soc in this order, for the two-pool family", list(outcomes), "data.outcomes"
+        )
     two, three = {words.NECROMASS, words.SOC}, {*words.PARTS, words.SOC}
     if family == words.ARM_BASED and not (set(outcomes) <= two or set(outcomes) == three):
         fungal, bacterial = words.PARTS
@@ -221,19 +230,21 @@ def _check_formula(formula: str, data: DataSection) -> None:
 
 
 def _priors(entries: object, family: str, data: DataSection, terms: tuple[grammar.Term, ...]) -> dict[str, Prior]:
-    outcomes = data.outcomes
-    required = required_priors(family, outcomes, data.sd_model)
+    outcomes = words.TWO_POOLS if family == words.TWO_POOL else data.outcomes
+    required, foreign = required_priors(family, outcomes, data.sd_model), foreign_priors(family)
     found: dict[str, Prior] = {}
     for role, entry in table(entries, "priors").items():
         key = joined("priors", role)
         if role not in ALLOWED:
             raise SpecificationError(f"unknown prior; {suggestion(role, list(ALLOWED))}", key)
+        if role in foreign:
+            raise SpecificationError(f"the {family} family has no such parameter; leave this prior out", key)
         if role == "baseline" and role not in required:
             check_prior(table(entry, key), key, role, outcomes)  # inherited from an arm-based model, without effect
         elif role in CVS:
-            entry = {name: _parts_as_necromass(value, outcomes) for name, value in table(entry, key).items()}
-            prior = check_prior(entry, key, role, _pools_too(entry, outcomes, family))
-            found |= {role: prior} if family == words.ARM_BASED else {}
+            entry = {name: _parts_as_necromass(value, data.outcomes) for name, value in table(entry, key).items()}
+            prior = check_prior(entry, key, role, _pools_too(entry, data.outcomes, family))
+            found |= {role: prior} if family in words.OF_ARMS else {}
         elif role != "slope":
             found[role] = check_prior(table(entry, key), key, role, outcomes)
         else:
@@ -255,7 +266,7 @@ def _pools_too(prior: object, outcomes: tuple[str, ...], family: str) -> tuple[s
     """Return the outcomes that a prior of CVs may name: pools that are inherited and not analysed are never used."""
     inner = [numbers for numbers in table(prior, "priors").values() if isinstance(numbers, Mapping)]
     named = {pool for numbers in inner for pool in numbers if pool in words.POOLS}
-    return tuple(dict.fromkeys([*(outcomes if family == words.ARM_BASED else ()), *sorted(named)]))
+    return tuple(dict.fromkeys([*(outcomes if family in words.OF_ARMS else ()), *sorted(named)]))
 
 
 def _slopes(entry: object, key: str, outcomes: tuple[str, ...], terms: tuple[grammar.Term, ...]) -> dict[str, Prior]:

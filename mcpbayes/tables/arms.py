@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -17,6 +18,7 @@ from mcpbayes.tables import (
     checks,
     contrast_checks,
     contrasts,
+    durations,
     intervals,
     notes,
     plots,
@@ -42,7 +44,7 @@ from mcpbayes.tables.part_arms import makes_parts
 from mcpbayes.tables.reading import ENCODING, as_table, read_file
 from mcpbayes.tables.recognising import other_layout
 from mcpbayes.tables.schema import bad_rows
-from mcpbayes.vocabulary import DERIVED, PARTS, REPORTED
+from mcpbayes.vocabulary import DERIVED, DURATION, PARTS, REPORTED, TWO_POOL
 
 
 def prepare(table: pd.DataFrame | str | Path, model: Specification) -> xr.Dataset:
@@ -129,6 +131,8 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
         spread = _structure(rows, model)[-1] if len(rows) == len(opened.frame) > 0 else []
         return None, _placed([*problems, *spread], raw)
     data, new = _dataset(opened, model, rows, names)
+    if model.family == TWO_POOL:
+        data, new = _unsaturated(opened, model, rows, names, data, new)
     problems = _placed([*problems, *plots.at_plots(new, arm_of_plot)], raw)
     if _has_errors(problems):
         return None, problems
@@ -169,6 +173,9 @@ def _comparisons(
     rows, names, problems = comparisons(opened.frame, opened.names, data.layout, data.outcomes)
     rows, incomplete = complete_rows(rows, names, model.moderators.missing, known)
     problems += incomplete
+    if model.family == TWO_POOL:
+        rows, new = durations.rows_over_time(rows, names, known)
+        problems += new
     rows = rows[rows["study"] != ""]
     if rows.empty:
         return rows, names, problems + ([] if _has_errors([*known, *problems]) else [_NOTHING_LEFT])
@@ -260,7 +267,27 @@ def _dataset(
     if makes_parts(data.outcomes) and not contrast:
         new += [*hardly_any_fungi(part), notes.no_scenarios()]
     dataset = dataset.merge(part).assign_attrs(attrs | part.attrs)
+    if model.family == TWO_POOL:
+        dataset[DURATION] = xr.Variable("comparison", rows[DURATION].to_numpy(float), {"units": "years"})
+        new += durations.equal_durations(rows[DURATION])
     return dataset, problems + new + notes.never_observed(dataset)
+
+
+def _unsaturated(
+    opened: Opened,
+    model: Specification,
+    rows: pd.DataFrame,
+    names: Mapping[str, str],
+    data: xr.Dataset,
+    problems: list[Problem],
+) -> tuple[xr.Dataset, list[Problem]]:
+    """Return the Dataset and its problems again, without controls that leave no second pool."""
+    controls, left_out = durations.saturated_controls(data)
+    if not left_out or _has_errors(left_out):
+        return data, problems + left_out
+    gone = data["source_row"].values[np.isin(data["control_of_comparison"].values.astype(str), controls)]
+    data, problems = _dataset(opened, model, rows[~rows.index.isin(gone)], names)
+    return data, problems + left_out
 
 
 def _is_simulated(raw: pd.DataFrame) -> bool:

@@ -10,7 +10,8 @@ import mcpbayes as mb
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.classes import classify_effects
 from mcpbayes.estimands.model_scenarios import ENTRIES, model_scenario_table, model_scenarios
-from mcpbayes.estimands.trajectories import SOC_BEFORE, log_pool_change, log_soc_change
+from mcpbayes.estimands.trajectories import SOC_BEFORE
+from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
 from mcpbayes.specification.loading import load_model
 
 CHANGES = st.floats(-2.5, 2.5)

@@ -11,8 +11,11 @@ from mcpbayes.specification.catalogue import list_models, models_folder, read_ca
 from mcpbayes.specification.loading import load_model
 
 SECTIONS = ["Question", "Model", "Priors", "Assumptions", "When not to use it", "Sources and citation"]
-OWN_SECTIONS = {"arm-based": ["What a row may be"]}  # beside those of all cards
-SHIPPED = ("arm-based", "contrast-based")
+OWN_SECTIONS = {
+    "arm-based": ["What a row may be"],
+    "two-pool": ["What is asked of a result"],
+}  # beside those of all cards
+SHIPPED = ("arm-based", "contrast-based", "two-pool")
 
 
 def test_the_checkout_comes_first(root):

@@ -18,7 +18,7 @@ from mcpbayes.specification.loading import load_model
         ("summary.interval_kind=89", "summary.interval_kind: expected one of 'eti', 'hdi'"),
         ("summary.interval_prob=95", r"summary.interval_prob: expected a number in \(0, 1\), found 95"),
         ("family=armbased", "family: expected one of 'arm-based', 'contrast-based', 'two-pool'"),
-        ("family=two-pool", "family: 'two-pool' is not available in this version"),
+        ("family=two-pool", "priors.tau_kind: the two-pool family has no such parameter"),
         ("name=''", "name: expected text that is not blank"),
         ("schema=0", "schema: expected a whole number"),
         ("data.layout=wide", "data.layout: expected one of"),

@@ -16,31 +16,31 @@ from mcpbayes.vocabulary import pair_name
 Tensor = Any  # PyTensor's variables carry no useful static type
 
 
-def standard_deviations(name: str, prior: Prior, outcomes: Sequence[str]) -> Tensor:
-    """Add ``name(outcome)``: standard deviations of one level."""
+def standard_deviations(name: str, prior: Prior, outcomes: Sequence[str], dim: str = "outcome") -> Tensor:
+    """Add ``name(dim)``: standard deviations of one level."""
 
     def numbers(key: str) -> Any:
         return np.array([number(prior, key, outcome) for outcome in outcomes])
 
     match prior.distribution:
         case "half_normal":
-            return pm.Deterministic(name, numbers("sd") * _half_normal_quantile(name), dims="outcome")
+            return pm.Deterministic(name, numbers("sd") * _half_normal_quantile(name, dim), dims=dim)
         case "half_student_t":
-            return pm.HalfStudentT(name, nu=numbers("df"), sigma=numbers("scale"), dims="outcome")
+            return pm.HalfStudentT(name, nu=numbers("df"), sigma=numbers("scale"), dims=dim)
         case "lognormal":
-            return pm.LogNormal(name, mu=np.log(numbers("median")), sigma=numbers("sd_log"), dims="outcome")
+            return pm.LogNormal(name, mu=np.log(numbers("median")), sigma=numbers("sd_log"), dims=dim)
         case "fixed":
-            return pm.Deterministic(name, pt.as_tensor(numbers("value")), dims="outcome")
+            return pm.Deterministic(name, pt.as_tensor(numbers("value")), dims=dim)
     raise SpecificationError(f"{prior.distribution} is not a prior for standard deviations", f"priors.{name}")
 
 
-def _half_normal_quantile(name: str) -> Tensor:
+def _half_normal_quantile(name: str, dim: str) -> Tensor:
     """Add a standard normal and return the half-normal value at the same quantile.
 
     On the scale of the prior's quantiles a τ near zero is an ordinary normal tail; on the logarithmic scale it is a
     long flat one in which chains get lost.
     """
-    standard = pm.Normal(f"{name}_standard", dims="outcome") / np.sqrt(2)
+    standard = pm.Normal(f"{name}_standard", dims=dim) / np.sqrt(2)
     # Each half by the function that is accurate there: 1 − Φ(z) is lost in rounding for z > 8, Φ(z) for z < −8.
     upper = pt.erfcinv(0.5 * pt.erfc(pt.maximum(standard, 0)))
     lower = pt.erfinv(0.5 * pt.erfc(-pt.minimum(standard, 0)))

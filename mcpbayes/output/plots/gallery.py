@@ -9,6 +9,9 @@
 * `densities`: posterior of ΔMCP with the probability of a rise and of a fall; needs `delta_mcp`.
 * `influence`: the change of the ratio without each study; needs `leave_one_study_out`.
 * `model_scenarios`: the catalogue of model scenarios, a panel each; needs no result.
+* `trajectories`: both pools and ΔMCP over the years; needs `forecast`.
+* `scenario_path`: the way through the scenario plane, years marked; needs `forecast`.
+* `scenarios_over_time`: probability of every class over the years; needs `forecast`.
 * `caption`: some sentences for each figure of a report.
 * `as_png`, `as_svg`: a figure as the content of a file, the same bytes for the same figure.
 """
@@ -20,9 +23,12 @@ from mcpbayes.output.plots.forest import forest
 from mcpbayes.output.plots.influence import influence
 from mcpbayes.output.plots.model_scenarios import model_scenarios
 from mcpbayes.output.plots.scenario_bars import scenario_bars
+from mcpbayes.output.plots.scenario_path import scenario_path
 from mcpbayes.output.plots.scenario_plane import scenario_plane
 from mcpbayes.output.plots.scenario_wheel import scenario_wheel
+from mcpbayes.output.plots.scenarios_over_time import scenarios_over_time
 from mcpbayes.output.plots.style import as_png, as_svg
+from mcpbayes.output.plots.trajectories import trajectories
 
 __all__ = [
     "as_png",
@@ -33,8 +39,11 @@ __all__ = [
     "influence",
     "model_scenarios",
     "scenario_bars",
+    "scenario_path",
     "scenario_plane",
     "scenario_wheel",
     "scenarios_along",
+    "scenarios_over_time",
     "tolerance_sweep",
+    "trajectories",
 ]

@@ -1,0 +1,144 @@
+"""Trajectories of the levels mean and new, posterior and prior: what they are made of, and where they are in a year."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import xarray as xr
+from scipy.special import expit
+
+from mcpbayes import vocabulary as words
+from mcpbayes.estimands.baselines import Controls, draw_controls
+from mcpbayes.estimands.effects import typical_effects
+from mcpbayes.estimands.layout import Array, node_major, positions
+from mcpbayes.estimands.prior import SIZE, prior_coefficients, prior_departures
+from mcpbayes.estimands.tree import group, specification
+from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
+from mcpbayes.specification.prior_rules import MU_R, SIGMA_R, TURNOVER
+from mcpbayes.specification.priors import sample, sample_number
+from mcpbayes.specification.structure import Specification
+from mcpbayes.streams import generator
+
+_POOLS: Final = list(words.TWO_POOLS)
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Trajectories of some targets; pools are necromass and non-microbial C, draws are innermost.
+
+    Parameters
+    ----------
+    change : ndarray, shape (target, pool, draw)
+        a = ln(new / old steady state).
+    residual : ndarray, shape (target, pool, draw)
+        w, 0 at level mean.
+    rate : ndarray, shape (pool, draw)
+        k, per year.
+    ratio : ndarray, shape (target, draw)
+        r₀, fraction.
+    """
+
+    change: Array
+    residual: Array
+    rate: Array
+    ratio: Array
+
+
+def effects_at(paths: Paths, years: float) -> Array:
+    """Return θ_N and θ_C so many years after the change, (target, outcome, draw); infinity: new steady state."""
+    pools = log_pool_change(paths.change, paths.rate, years) + paths.residual
+    return np.stack([pools[:, 0], log_soc_change(pools[:, 0], pools[:, 1], paths.ratio)], axis=1)
+
+
+def posterior_paths(result: xr.DataTree, asked: xr.Dataset) -> tuple[Paths, Array]:
+    """Return the trajectories of the levels mean and new, and the SOC that they start from.
+
+    Parameters
+    ----------
+    result : DataTree
+        Of the two-pool family.
+    asked : Dataset
+        Targets of the levels mean and new, of `curves.population_targets`.
+
+    Returns
+    -------
+    paths : Paths
+    soc : ndarray, shape (target, draw)
+        SOC of the control, g per kg, or Mg per ha of stocks.
+
+    Notes
+    -----
+    At level mean r₀ and SOC are averages over controls, studies weighted equally; at level new those of one control
+    drawn per draw with the same weights. A reference ratio in the specification replaces r₀ of both.
+    """
+    data, posterior, seed = group(result, words.DATA), group(result, words.POSTERIOR), result.attrs["seed"]
+    rows = asked["row"].values
+    change = typical_effects(rows, np.empty((len(rows), 0)), node_major(posterior["beta"], "coefficient", "pool"), None)
+    residual = np.zeros_like(change)
+    is_new = asked["level"].values == words.NEW
+    for block, place in enumerate(np.flatnonzero(is_new)):
+        rng = generator(seed, "forecast", block)
+        residual[place] = _fresh(posterior, "comparison", rng)
+        for level in ("study", "site"):
+            if f"tau_{level}" in posterior:
+                change[place] += _fresh(posterior, level, rng)
+    weight = _weights(data)
+    chosen = draw_controls(weight, change.shape[-1], generator(seed, "reference"))
+    of_controls = (
+        node_major(posterior["mcp_efficacy_control"], "control"),
+        np.exp(node_major(posterior["baseline"].sel(outcome=words.SOC), "control")),
+    )
+    ratio, soc = (
+        np.where(is_new[:, None], values[chosen, np.arange(len(chosen))], weight @ values) for values in of_controls
+    )
+    reference = specification(result).reference
+    if reference is not None:
+        ratio = np.full_like(ratio, reference)
+    return Paths(change, residual, node_major(posterior[TURNOVER], "pool"), ratio), soc
+
+
+def _fresh(posterior: xr.Dataset, level: str, rng: np.random.Generator) -> Array:
+    """Draw one effect of a level per draw, (pool, draw)."""
+    tau, rho = node_major(posterior[f"tau_{level}"], "pool"), node_major(posterior[f"rho_{level}"], "pair")[0]
+    normals = rng.standard_normal((tau.shape[1], 2)).T
+    return np.asarray(tau * np.stack([normals[0], rho * normals[0] + np.sqrt(1 - rho**2) * normals[1]]))
+
+
+def _weights(data: xr.Dataset) -> Array:
+    """Return the weights of all controls: of each the model knows r₀, measured or not."""
+    study = positions(data["study"].values, data["study_of_control"].values)
+    return Controls(study, np.full(len(study), "", dtype=object)).weight
+
+
+def prior_paths(spec: Specification, posterior: xr.Dataset, asked: xr.Dataset, seed: int) -> Paths:
+    """Return prior draws of the same trajectories.
+
+    Parameters
+    ----------
+    spec : Specification
+    posterior : Dataset
+        Of the result; says which levels are on.
+    asked : Dataset
+        As `posterior_paths`.
+    seed : int
+
+    Notes
+    -----
+    r₀ at level new is that of a control, logit r₀ ~ N(μ_r, σ_r); at level mean the typical control's, logit r₀ = μ_r.
+    """
+    rng = generator(seed, "two_pool_prior")
+    names = [str(name) for name in asked["coefficient"].values]
+    beta = np.stack(list(prior_coefficients(spec, names, _POOLS, rng)))
+    change = typical_effects(asked["row"].values, np.empty((asked.sizes["target"], 0)), beta, None)
+    is_new = asked["level"].values == words.NEW
+    for level in ("study", "site"):
+        if f"tau_{level}" in posterior:
+            change[is_new] += prior_departures(spec, level, _POOLS, rng)
+    residual = np.zeros_like(change)
+    residual[is_new] = prior_departures(spec, "comparison", _POOLS, rng)
+    rate = sample(spec.priors[TURNOVER], rng, SIZE, _POOLS).T
+    middle, spread = (sample_number(spec.priors[role], rng, SIZE) for role in (MU_R, SIGMA_R))
+    ratio = np.where(is_new[:, None], expit(middle + spread * rng.standard_normal(SIZE)), expit(middle))
+    if spec.reference is not None:
+        ratio = np.full_like(ratio, spec.reference)
+    return Paths(change, residual, rate, ratio)

@@ -1,0 +1,165 @@
+"""The two-pool model in PyMC: trajectories of necromass and of the rest of SOC, seen through arms of known duration.
+
+Flat baselines of SOC are integrated out. Effects enter nonlinearly, so that nothing else has a closed form: the ratio
+of every control, effects of studies and sites and the residuals of comparisons are sampled. Effects of studies and
+sites are non-centred. Of ratios and of necromass residuals, which the arms measure directly, only the distance from
+what they would be in a normal model is sampled (`_placed`): non-centred ones left chains slow where residuals are
+large.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.inference.builders import priors
+from mcpbayes.inference.builders.algebra import sum_into
+from mcpbayes.inference.root import coefficient_prior
+from mcpbayes.inference.tree import Hierarchy, build_hierarchy
+from mcpbayes.inference.two_pool_arms import observed_arms
+from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
+from mcpbayes.specification.prior_rules import MU_R, SIGMA_R, TURNOVER
+from mcpbayes.specification.priors import number
+from mcpbayes.specification.structure import Specification
+
+Tensor = Any  # PyTensor's variables carry no useful static type
+
+#: What was measured, by name, as data of the model or as plain arrays.
+Seen = Mapping[str, Any]
+
+
+def measured(data: xr.Dataset) -> dict[str, Any]:
+    """Return what of a table is data of the model; the rest, who belongs to whom, is its structure."""
+    return {**vars(observed_arms(build_hierarchy(data))), "years": data[words.DURATION].values}
+
+
+def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
+    """Translate a table with durations and its specification into a PyMC model.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        From `mcpbayes.prepare`, family two-pool.
+    model : Specification
+
+    Returns
+    -------
+    pymc.Model
+        Named variables as in group ``posterior``, all but ``baseline``; the likelihood is the potential ``arms``.
+        What was measured is held as data of the model (`measured`): tables of one structure share a compiled model.
+    """
+    tree = build_hierarchy(data)
+    names = [str(name) for name in data["coefficient"].values]
+    coords: dict[str, Any] = {
+        "pool": list(words.TWO_POOLS),
+        "pair": [words.pair_name(words.TWO_POOLS, 0, 1)],
+        **{dim: data[dim].values.astype(str).tolist() for dim in ("coefficient", "study", "control", "comparison")},
+    }
+    with_sites = data.attrs["level_site"] == "on"
+    if with_sites:
+        coords["site"] = data["site"].values.astype(str).tolist()
+    with pm.Model(coords=coords) as built:
+        seen = {name: pm.Data(name, value) for name, value in measured(data).items()}
+        ratio = _control_ratios(model, seen)
+        change = pt.dot(tree.design, _coefficients(model, names))
+        change = change + _effects("study", model)[tree.study_of_comparison]
+        if with_sites:
+            change = change + _effects("site", model)[tree.site_of_comparison]
+        moved = log_pool_change(change, _turnover_rates(model), seen["years"][:, None], pt)
+        pools = moved + _residuals(model, seen, moved[:, 0])
+        here = ratio[tree.control[tree.arm]]
+        effect = [pools[:, 0], log_soc_change(pools[:, 0], pools[:, 1], here, pt)]
+        pm.Potential("arms", _log_density(tree, seen, pt.log(ratio), effect))
+    return built
+
+
+def _control_ratios(model: Specification, seen: Seen) -> Tensor:
+    """Add r₀ of every control: logit r₀ ~ N(μ_r, σ_r)."""
+    middle, spread = model.priors[MU_R], model.priors[SIGMA_R]
+    if middle.distribution == "fixed":
+        mu = pm.Deterministic(MU_R, pt.as_tensor(number(middle, "value", "")))
+    else:
+        mu = pm.Normal(MU_R, number(middle, "mean", ""), number(middle, "sd", ""))
+    if spread.distribution == "fixed":
+        sigma = pm.Deterministic(SIGMA_R, pt.as_tensor(number(spread, "value", "")))
+    else:
+        sigma = pm.HalfNormal(SIGMA_R, number(spread, "sd", ""))
+    standard = _placed("mcp_efficacy", "control", sigma, seen["logit_precision"], seen["logit"] - mu)
+    return pm.Deterministic("mcp_efficacy_control", pm.math.sigmoid(mu + sigma * standard), dims="control")
+
+
+def _coefficients(model: Specification, names: list[str]) -> Tensor:
+    """Add B: coefficients of the changes of both steady states."""
+    prior = coefficient_prior(model, names, words.TWO_POOLS)
+    standard = pm.Normal("beta_standard", dims=("coefficient", "pool"))
+    beta = prior.mean + pt.sum(prior.factor * standard[:, None, :], axis=2)
+    return pm.Deterministic("beta", beta, dims=("coefficient", "pool"))
+
+
+def _placed(name: str, dim: str, spread: Tensor, precision: Tensor, distance: Tensor) -> Tensor:
+    """Add z ~ N(0, 1) of which a measurement says: spread × z = distance, with a precision.
+
+    Sampled is x with z = (s p d + √(1 + s²p) x)/(1 + s²p), the conditional of z had nothing else a say: x is near
+    N(0, 1) whether the spread s is small or large against the error of the measurement, 1/√p.
+    """
+    free = pm.Normal(f"{name}_standard", dims=dim)
+    weight = 1 + spread**2 * precision
+    placed = spread * precision * distance / weight + free / pt.sqrt(weight)
+    pm.Potential(f"{name}_placed", 0.5 * pt.sum(free**2 - placed**2 - pt.log(weight)))
+    return placed
+
+
+def _spread(level: str, model: Specification) -> tuple[Tensor, Any]:
+    """Add τ (pool,) and ρ of a level; return τ and the lower factor of the correlation matrix."""
+    tau = priors.standard_deviations(f"tau_{level}", model.priors[f"tau_{level}"], words.TWO_POOLS, "pool")
+    return tau, priors.correlation_factor(f"rho_{level}", model.priors[f"rho_{level}"], words.TWO_POOLS)
+
+
+def _scaled(level: str, tau: Tensor, factor: Any, first: Tensor, second: Tensor) -> Tensor:
+    """Add the effects of a level, (node, pool), made of standard normals of its nodes."""
+    effects = tau * pt.stack([first, factor[1][0] * first + factor[1][1] * second], axis=1)
+    return pm.Deterministic(f"{level}_effect", effects, dims=(level, "pool"))
+
+
+def _effects(level: str, model: Specification) -> Tensor:
+    """Add τ, ρ and the effects of studies or sites, (node, pool)."""
+    tau, factor = _spread(level, model)
+    standard = pm.Normal(f"{level}_standard", dims=(level, "pool"))
+    return _scaled(level, tau, factor, standard[:, 0], standard[:, 1])
+
+
+def _residuals(model: Specification, seen: Seen, moved: Tensor) -> Tensor:
+    """Add τ, ρ and the residuals w of comparisons, (comparison, pool), where ln f_N has `moved` to."""
+    tau, factor = _spread("comparison", model)
+    distance = seen["contrast"] - moved
+    first = _placed("comparison_necromass", "comparison", tau[0], seen["contrast_precision"], distance)
+    second = pm.Normal("comparison_rest_standard", dims="comparison")
+    return _scaled("comparison", tau, factor, first, second)
+
+
+def _turnover_rates(model: Specification) -> Tensor:
+    """Add k of both pools, per year."""
+    prior = model.priors[TURNOVER]
+    if prior.distribution == "fixed":
+        rates = pt.as_tensor([number(prior, "value", pool) for pool in words.TWO_POOLS])
+    else:
+        median, spread = (
+            np.array([number(prior, key, pool) for pool in words.TWO_POOLS]) for key in ("median", "sd_log")
+        )
+        rates = median * pt.exp(spread * pm.Normal(f"{TURNOVER}_standard", dims="pool"))
+    return pm.Deterministic(TURNOVER, rates, dims="pool")
+
+
+def _log_density(tree: Hierarchy, seen: Seen, log_ratio: Tensor, effect: list[Tensor]) -> Tensor:
+    """Return the log density of the arms given the controls' ratios and the effects, flat baselines integrated out."""
+    log_mean, precision = seen["log_mean"], seen["precision"]
+    expected = [log_ratio[tree.control], pt.zeros(len(tree.y))]
+    rest = [log_mean[:, k] - pt.inc_subtensor(expected[k][tree.arm], effect[k]) for k in (0, 1)]
+    weighted = [precision[:, k, 0] * rest[0] + precision[:, k, 1] * rest[1] for k in (0, 1)]
+    total = sum_into(tree.control, len(tree.site), weighted[0] + weighted[1])
+    square = pt.sum(rest[0] * weighted[0] + rest[1] * weighted[1])
+    return seen["constant"] - 0.5 * (square - pt.sum(total**2 / seen["per_control"]))

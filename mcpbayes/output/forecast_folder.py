@@ -1,0 +1,123 @@
+"""A forecast on disk and in words: tables and figures beside the result that it was made from, and lines to read."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.errors import Problem
+from mcpbayes.estimands.tree import group, specification
+from mcpbayes.estimands.wording import interval_name, number_text
+from mcpbayes.evidence.findings import row_problems
+from mcpbayes.output.folder import CROSSINGS, FIGURES, FORECAST, FORECAST_SCENARIOS
+from mcpbayes.output.forecast_tables import crossing_table, forecast_scenario_table, forecast_table
+
+_ENDS: Final = ("median", "lower", "upper")
+
+#: How the levels read in a line.
+_LEVELS: Final = {words.MEAN: "typical comparison", words.NEW: "comparison in a new study"}
+
+
+def forecast_tables(result: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Return the tables of a forecast by file name."""
+    return {
+        FORECAST: forecast_table(result),
+        FORECAST_SCENARIOS: forecast_scenario_table(result),
+        CROSSINGS: crossing_table(result),
+    }
+
+
+def write_forecast(
+    result: xr.DataTree, out: str | Path, tables: dict[str, pd.DataFrame], *, figures: bool = True
+) -> None:
+    """Write tables and figures of a forecast into a folder, replacing those of an earlier one.
+
+    Parameters
+    ----------
+    result : xr.DataTree
+        With group ``forecast``.
+    out : str or Path
+        An existing folder, such as that of the run; other files in it stay.
+    tables : dict of str to DataFrame
+        Of `forecast_tables`.
+    figures : bool
+        Draw the figures of the average too.
+    """
+    out = Path(out)
+    # All is made before anything is replaced.
+    with TemporaryDirectory(prefix=".forecast-", dir=out) as scratch:
+        draft = Path(scratch)
+        (draft / FIGURES).mkdir()
+        for name, table in tables.items():
+            table.to_csv(draft / name, index=False, encoding="utf-8", lineterminator="\n")
+        for name, content in _pictures(result).items() if figures else ():
+            (draft / FIGURES / name).write_bytes(content)
+        for file in sorted(path for path in draft.rglob("*") if path.is_file()):
+            place = out / file.relative_to(draft)
+            place.parent.mkdir(exist_ok=True)
+            file.replace(place)
+
+
+def _pictures(result: xr.DataTree) -> Mapping[str, bytes]:
+    from mcpbayes.output.document.figures import as_files  # brings Matplotlib
+    from mcpbayes.output.plots import gallery
+
+    return as_files({name: getattr(gallery, function)(result) for name, function in words.FORECAST_FIGURES.items()})
+
+
+def forecast_problems(table: pd.DataFrame) -> list[Problem]:
+    """Return what is wrong with the draws of a forecast, judged by the limits of every run."""
+    named = table["name"] + ", " + table["horizon"]
+    return list(row_problems(table.assign(name=named, finite=np.isfinite(table["mean"]), expected=True)))
+
+
+def forecast_lines(result: xr.DataTree, tables: dict[str, pd.DataFrame]) -> Iterator[str]:
+    """Yield what a forecast says, a line per target and horizon, then one on crossings per target."""
+    section = specification(result).summary
+    values, classes, crossings = (tables[name] for name in (FORECAST, FORECAST_SCENARIOS, CROSSINGS))
+    yield f"Medians and {interval_name(section.interval_kind, section.interval_prob)}s:"
+    for (level, name), rows in values.groupby(["level", "name"], sort=False):
+        yield f"{_LEVELS[str(level)]}, {name}"
+        for horizon, here in rows.groupby("horizon", sort=False):
+            mine = classes[(classes["level"] == level) & (classes["name"] == name) & (classes["horizon"] == horizon)]
+            yield f"  {_horizon_line(str(horizon), here, mine)}"
+        mine = crossings[(crossings["level"] == level) & (crossings["name"] == name)]
+        yield f"  {_crossing_line(mine)}"
+    longest = group(result, words.FORECAST).attrs["longest_duration"]
+    yield f"* beyond the longest duration of the table, {longest:g} years: extrapolated"
+
+
+def _horizon_line(horizon: str, rows: pd.DataFrame, classes: pd.DataFrame) -> str:
+    """Return changes of both pools, ΔMCP and the likeliest class at one horizon."""
+    found = {str(row["quantity"]): [float(row[key]) for key in _ENDS] for row in rows.to_dict("records")}
+    mark = "*" if bool(rows["extrapolated"].iloc[0]) else ""
+    parts = []
+    for pool, shown in ((words.NECROMASS, "necromass"), (words.SOC, "SOC")):
+        change = [100 * float(np.expm1(value)) for value in found[f"effect[{pool}]"]]
+        parts.append(f"{shown} {number_text(change[0], 0, True)} % ({_range(change[1:], 0)})")
+    points = [100 * value for value in found["delta_mcp"]]
+    parts.append(f"ΔMCP {number_text(points[0], 1, True)} points ({_range(points[1:], 1)})")
+    best = max(classes.to_dict("records"), key=lambda row: float(row["probability"]))
+    likely = f"most probable {best['scenario']} ({best['label']}), {best['probability']:.2f}"
+    return f"{horizon}{mark}: {', '.join(parts)}; {likely}"
+
+
+def _range(ends: list[float], decimals: int) -> str:
+    return f"{number_text(ends[0], decimals)} to {number_text(ends[1], decimals)}"
+
+
+def _crossing_line(rows: pd.DataFrame) -> str:
+    """Return the probabilities to have left the scenario of the starting year."""
+    later = rows[rows["probability"].notna()]
+    since = rows["since"].iloc[0]
+    parts = [
+        f"{row['probability']:.2f} by {row['horizon'].replace('new steady state', 'the new steady state')}"
+        + ("" if np.isnan(row["median_year"]) else f" (median year {row['median_year']:.0f})")
+        for row in later.to_dict("records")
+    ]
+    return f"in another scenario than after {since:g} years: {', '.join(parts)}"

@@ -1,0 +1,143 @@
+"""The tables of a forecast: quantities, scenario probabilities and crossings, one row per target and horizon."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.estimands.tree import group, specification
+from mcpbayes.monte_carlo.summaries import summarise_draws
+from mcpbayes.output.summary import SUMMARY
+
+#: Columns that say which target and horizon a row is of; ``years`` is blank at the new steady state.
+PLACE: Final = ("level", "name", "horizon", "years", "extrapolated")
+
+#: Columns of ``forecast.csv``.
+FORECAST: Final = (*PLACE, *SUMMARY[2:])
+
+#: Columns of ``forecast_scenarios.csv``.
+SCENARIOS: Final = (*PLACE, "scenario", "label", "probability", "mcse", "prior_probability")
+
+#: Columns of ``forecast_crossings.csv``.
+CROSSINGS: Final = (
+    *PLACE,
+    "since",
+    "probability",
+    "mcse",
+    "median_year",
+    "lower",
+    "upper",
+    "interval_kind",
+    "interval_prob",
+)
+
+_QUANTITIES: Final = ("log_delta_mcp", "delta_mcp", "soc_change", "mcp_efficacy_treatment")
+
+
+def forecast_table(result: xr.DataTree) -> pd.DataFrame:
+    """Return every quantity of a forecast at every horizon.
+
+    Parameters
+    ----------
+    result : DataTree
+        With group ``forecast``.
+
+    Returns
+    -------
+    DataFrame
+        Columns `FORECAST`. ``effect`` and ``log_delta_mcp`` are log ratios, ``delta_mcp`` and
+        ``mcp_efficacy_treatment`` fractions, ``soc_change`` in g per kg (Mg per ha of stocks); ``prob_positive`` is
+        blank for the efficacy. ``extrapolated`` says that the horizon lies beyond the longest duration of the table.
+
+    Raises
+    ------
+    StageError
+        `mcpbayes.forecast` was not called.
+    """
+    found, section = group(result, words.FORECAST), specification(result).summary
+    draws = {f"effect[{pool}]": found["effect"].sel(outcome=pool) for pool in found["outcome"].values.astype(str)}
+    draws |= {name: found[name] for name in _QUANTITIES}
+    stacked = np.stack([each.transpose("target", "horizon", "chain", "draw").values for each in draws.values()], axis=2)
+    kind, prob = section.interval_kind, section.interval_prob
+    columns = summarise_draws(stacked.reshape(-1, *stacked.shape[3:]), kind, prob)
+    each = {name: columns[name] for name in SUMMARY if name in columns}
+    quantity = np.tile(np.array(list(draws), dtype=object), stacked.shape[0] * stacked.shape[1])
+    each["prob_positive"] = np.where(quantity == "mcp_efficacy_treatment", np.nan, each["prob_positive"])
+    constant = {"interval_kind": kind, "interval_prob": prob}
+    return pd.DataFrame(_places(found, len(draws)) | {"quantity": quantity} | each | constant, columns=list(FORECAST))
+
+
+def forecast_scenario_table(result: xr.DataTree) -> pd.DataFrame:
+    """Return the probability of every class at every horizon, zeros included.
+
+    Parameters
+    ----------
+    result : DataTree
+        With group ``forecast``.
+
+    Returns
+    -------
+    DataFrame
+        Columns `SCENARIOS`.
+
+    Raises
+    ------
+    StageError
+        `mcpbayes.forecast` was not called.
+    """
+    found = group(result, words.FORECAST)
+    classes, rows = found.sizes["scenario"], found.sizes["target"] * found.sizes["horizon"]
+    dims = ("target", "horizon", "scenario")
+    each = {name: found[name].transpose(*dims).values.ravel() for name in SCENARIOS[-3:]}
+    named = {name: np.tile(found[name].values.astype(str).astype(object), rows) for name in ("scenario", "label")}
+    return pd.DataFrame(_places(found, classes) | named | each, columns=list(SCENARIOS))
+
+
+def crossing_table(result: xr.DataTree) -> pd.DataFrame:
+    """Return the probability to have crossed into another class by every horizon, and when.
+
+    Parameters
+    ----------
+    result : DataTree
+        With group ``forecast``.
+
+    Returns
+    -------
+    DataFrame
+        Columns `CROSSINGS`. ``probability`` that the class was another one than in year ``since`` at some time up to
+        the horizon; ``median_year`` with its interval among the draws that crossed by then, blank where none did, at
+        the new steady state, which has no year, and at horizons not later than ``since``.
+
+    Raises
+    ------
+    StageError
+        `mcpbayes.forecast` was not called.
+    """
+    found, section = group(result, words.FORECAST), specification(result).summary
+    names = ("crossed", "crossed_mcse", "crossing_year", "crossing_year_lower", "crossing_year_upper")
+    each = dict(
+        zip(CROSSINGS[6:11], (found[name].transpose("target", "horizon").values.ravel() for name in names), strict=True)
+    )
+    constant = {
+        "since": float(found.attrs["since"]),
+        "interval_kind": section.interval_kind,
+        "interval_prob": section.interval_prob,
+    }
+    return pd.DataFrame(_places(found, 1) | each | constant, columns=list(CROSSINGS))
+
+
+def _places(found: xr.Dataset, rows: int) -> dict[str, np.ndarray]:
+    """Return the first columns of a table with so many rows per target and horizon."""
+    targets, horizons = found.sizes["target"], found.sizes["horizon"]
+    years = found["years"].values
+    of_horizon = {
+        "horizon": found["horizon"].values.astype(str).astype(object),
+        "years": np.where(np.isfinite(years), years, np.nan),
+        "extrapolated": found["extrapolated"].values.astype(bool),
+    }
+    of_target = {name: found[name].values.astype(str).astype(object) for name in ("level", "name")}
+    return {name: np.repeat(values, horizons * rows) for name, values in of_target.items()} | {
+        name: np.tile(np.repeat(values, rows), targets) for name, values in of_horizon.items()
+    }

@@ -1,0 +1,50 @@
+"""What a specification of the two-pool family may not ask for, each refused with what to do instead."""
+
+from collections.abc import Mapping
+
+from mcpbayes.errors import SpecificationError
+from mcpbayes.specification import grammar
+from mcpbayes.specification.prior_rules import WITHIN
+from mcpbayes.specification.structure import LevelSection, ModeratorSection, Prior, SamplingSection
+from mcpbayes.vocabulary import DURATION
+
+
+def check_two_pools(
+    moderators: ModeratorSection, levels: LevelSection, sampling: SamplingSection, priors: Mapping[str, Prior]
+) -> None:
+    """Refuse moderators, levels, engines and priors that the two-pool model does not have.
+
+    Raises
+    ------
+    SpecificationError
+        The duration as a moderator, kinds of treatment as a level, another engine than NUTS, several worlds, an
+        estimated correlation over plots, coefficients with flat priors.
+    """
+    if DURATION in grammar.parse(moderators.formula):
+        raise SpecificationError(
+            f"{DURATION} is the time in the two-pool equations, and no new steady state hangs on it; take it out",
+            "moderators.formula",
+        )
+    if levels.kind != "off":
+        raise SpecificationError(
+            "the two-pool family has no level of treatment kinds; leave it 'off', and take treatment into the formula "
+            "of the moderators where effects of kinds are wanted",
+            "levels.kind",
+        )
+    if sampling.engine == "collapsed":
+        raise SpecificationError(
+            "the engine collapsed needs effects that are normal given their spread, which two pools over time are not; "
+            "take 'nuts'",
+            "sampling.engine",
+        )
+    if sampling.worlds != 1:
+        raise SpecificationError("the two-pool family is fitted once; leave it 1", "sampling.worlds")
+    if WITHIN in priors and priors[WITHIN].update:
+        raise SpecificationError("the two-pool family does not estimate this correlation", f"priors.{WITHIN}.update")
+    for role, prior in priors.items():
+        if prior.distribution == "flat" and role != "baseline":
+            raise SpecificationError(
+                "short durations tell little of a new steady state, so that a flat prior has no proper posterior; take "
+                "'normal' or 'fixed'",
+                f"priors.{role}.distribution",
+            )

@@ -1,0 +1,138 @@
+"""What a table needs for the two-pool model: durations, controls beside the treatment, SOC besides necromass."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mcpbayes.errors import Problem
+from mcpbayes.tables.schema import bad_rows
+from mcpbayes.vocabulary import DURATION, NECROMASS, SOC
+
+#: A design in which the control is the same plot at an earlier date.
+_BEFORE_AFTER: Final = re.compile(r"before\W+(?:and\W+)?after|pre\W?post", re.IGNORECASE)
+#: Designs that are before-after and have a control beside the treatment.
+_WITH_CONTROL: Final = re.compile(r"control|baci", re.IGNORECASE)
+
+#: A control is saturated above 1 − so many standard errors of its ratio.
+STANDARD_ERRORS: Final = 2.0
+
+
+def rows_over_time(
+    rows: pd.DataFrame, names: Mapping[str, str], known: Sequence[Problem]
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """Return the comparisons whose control was sampled beside the treatment, and errors where durations are missing.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row per comparison, from `mcpbayes.tables.layouts.comparisons`.
+    names : mapping of str to str
+        Canonical name → the user's.
+    known : sequence of Problem
+        What has been found already; a cell with an error is not called missing.
+
+    Notes
+    -----
+    The model takes the control to be at its old steady state. Of a before-after pair it is the plot itself at an
+    earlier date, and whatever else changed since then would be taken for the treatment's effect.
+    """
+    text = rows["design"].astype(str)
+    paired_in_time = text.str.contains(_BEFORE_AFTER) & ~text.str.contains(_WITH_CONTROL)
+    kept, problems = rows[~paired_in_time], []
+    if paired_in_time.any():
+        problems.append(
+            Problem(
+                "before-after",
+                f"{int(paired_in_time.sum())} of {len(rows)} comparisons are before-after pairs and left out: their "
+                "control is no plot at steady state beside the treatment",
+                "error" if kept.empty else "warning",
+                rows=tuple(rows.index[paired_in_time]),
+                column=names["design"],
+                value="; ".join(sorted(set(text[paired_in_time]))),
+                expected="a control sampled beside the treatment",
+                remedy="If there was one, correct the cell; otherwise analyse these pairs with the model arm-based.",
+            )
+        )
+    return kept, problems + _missing(kept, names, known)
+
+
+def _missing(rows: pd.DataFrame, names: Mapping[str, str], known: Sequence[Problem]) -> list[Problem]:
+    """Return an error for comparisons without duration."""
+    column = names.get(DURATION, DURATION)
+    gap = rows[DURATION].isna() & ~rows.index.isin(bad_rows(known, column))
+    if not gap.any():
+        return []
+    absent = DURATION not in names
+    return [
+        Problem(
+            "missing-duration",
+            "the table has no column with durations" if absent else "the duration is missing",
+            rows=tuple(rows.index[gap]),
+            column=column,
+            value=None if absent else "",
+            expected="years between the start of the treatment and sampling",
+            remedy=f"Name yours, --set data.columns.{DURATION}=NAME, or take the model arm-based, which needs none."
+            if absent
+            else "Fill in the cells, or leave these rows out.",
+        )
+    ]
+
+
+def saturated_controls(data: xr.Dataset) -> tuple[list[str], list[Problem]]:
+    """Return controls that leave no room for a pool beside necromass, and what is to be said of them.
+
+    Parameters
+    ----------
+    data : Dataset
+        Arms of a two-pool table.
+
+    Notes
+    -----
+    r̂₀ > 1 − 2 SE with r̂₀ = exp(ln N − ln C) and SE = r̂₀ √(V_NN + V_CC − 2 V_NC), of controls with both pools.
+    """
+    arms = data.isel(arm=np.flatnonzero(~data["treated"].values.astype(bool)))
+    log_mean = arms["log_mean"]
+    covariance = arms["sampling_covariance"].sel(outcome=[NECROMASS, SOC], outcome_bis=[NECROMASS, SOC])
+    v = covariance.transpose("arm", "outcome", "outcome_bis").values
+    ratio = np.exp((log_mean.sel(outcome=NECROMASS) - log_mean.sel(outcome=SOC)).values)
+    error = ratio * np.sqrt(v[:, 0, 0] + v[:, 1, 1] - 2 * v[:, 0, 1])
+    full = ratio > 1 - STANDARD_ERRORS * error  # False where a pool is missing
+    if not full.any():
+        return [], []
+    found = arms["control_of_arm"].values[full].astype(str).tolist()
+    here = np.isin(data["control_of_comparison"].values.astype(str), found)
+    shown = ", ".join(f"{name} ({100 * share:.0f} %)" for name, share in zip(found, ratio[full], strict=True))
+    problem = Problem(
+        "saturated-control",
+        f"{len(found)} of {data.sizes['control']} controls are left out with their {int(here.sum())} comparisons: "
+        f"within {STANDARD_ERRORS:g} standard errors necromass is all of their SOC, which leaves no second pool",
+        "error" if here.all() else "warning",
+        rows=tuple(int(row) for row in data["source_row"].values[here]),
+        value=shown,
+        expected="a necromass share of SOC clearly below 1",
+        remedy="Check units and conversion factors of these rows; the model arm-based can take them.",
+    )
+    return found, [problem]
+
+
+def equal_durations(years: pd.Series) -> list[Problem]:
+    """Return a warning where turnover rates cannot be told from changes of steady states."""
+    if years.nunique() != 1:
+        return []
+    return [
+        Problem(
+            "equal-durations",
+            f"all durations are {years.iloc[0]:g} years: the turnover rates k are not identified, and what the "
+            "forecast says of other years comes from their prior",
+            "warning",
+            value=f"{years.iloc[0]:g}",
+            expected="comparisons of several durations",
+            remedy="Repeat the run with fixed rates to see what hangs on them: "
+            "--set priors.turnover_rate.distribution=fixed --set priors.turnover_rate.value=0.025, then 0.064 (the "
+            "quartiles of the shipped prior).",
+        )
+    ]

@@ -1,0 +1,161 @@
+"""What people read of a forecast: tables, lines, figures, the folder and the command."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from plot_help import outside, overlaps, words_of
+from two_pool_fakes import fake_two_pools
+
+import mcpbayes as mb
+from mcpbayes import vocabulary as words
+from mcpbayes.cli import main
+from mcpbayes.errors import StageError
+from mcpbayes.output.forecast_folder import forecast_lines, forecast_problems, forecast_tables, write_forecast
+
+FIGURES = list(words.FORECAST_FIGURES.values())
+
+
+@pytest.fixture(scope="module")
+def result():
+    return mb.forecast(fake_two_pools(), [10, 20, 50])
+
+
+@pytest.fixture(scope="module")
+def figures(result):
+    return {name: getattr(mb.plots, name)(result) for name in FIGURES}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    mb.save(fake_two_pools(), tmp_path / "result.nc")
+    return tmp_path
+
+
+def test_the_table_states_what_the_draws_say(result):
+    table, found = mb.forecast_table(result), result["forecast"].to_dataset()
+    assert len(table) == 2 * 4 * 6 and set(table["interval_kind"]) == {"eti"} and set(table["interval_prob"]) == {0.95}
+    for row in table.to_dict("records"):
+        name, _, pool = row["quantity"].rstrip("]").partition("[")
+        draws = found[name].sel(target=f"{row['level']}: {row['name']}", horizon=row["horizon"])
+        draws = (draws.sel(outcome=pool) if pool else draws).values
+        assert row["mean"] == pytest.approx(draws.mean(), abs=1e-12)
+        assert [row["lower"], row["upper"]] == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=1e-2)
+        assert row["extrapolated"] == (row["horizon"] in ("50 years", "new steady state"))
+    assert table.loc[table["horizon"] == "new steady state", "years"].isna().all()
+    assert table.loc[table["quantity"] == "mcp_efficacy_treatment", "prob_positive"].isna().all()
+
+
+def test_scenarios_add_up_and_crossings_state_their_interval(result):
+    scenarios, crossings = mb.forecast_scenario_table(result), mb.crossing_table(result)
+    sums = scenarios.groupby(["level", "horizon"])[["probability", "prior_probability"]].sum()
+    np.testing.assert_allclose(sums.to_numpy(), 1.0, atol=1e-12)
+    assert len(scenarios) == 2 * 4 * 13 and (crossings["since"] == 16.0).all()
+    assert crossings["interval_prob"].tolist() == [0.95] * 8
+    inside = crossings.dropna(subset="median_year")
+    assert ((inside["lower"] <= inside["median_year"]) & (inside["median_year"] <= inside["upper"])).all()
+    assert (inside["upper"] <= inside["years"]).all()
+
+
+@pytest.mark.parametrize("table", [mb.forecast_table, mb.forecast_scenario_table, mb.crossing_table])
+def test_tables_without_a_forecast_say_what_to_call(table):
+    with pytest.raises(StageError, match=r"call result = mcpbayes.forecast\(result, years=\[10, 20, 50\]\) first"):
+        table(fake_two_pools())
+
+
+def test_lines_hold_the_numbers_of_the_tables_and_mark_extrapolation(result):
+    tables = forecast_tables(result)
+    lines = list(forecast_lines(result, tables))
+    assert "95 % equal-tailed credible interval" in lines[0]
+    table = mb.forecast_table(result)
+    row = table[(table["level"] == "mean") & (table["horizon"] == "20 years") & (table["quantity"] == "effect[soc]")]
+    change = 100 * np.expm1(row[["median", "lower", "upper"]].to_numpy()[0].astype(float))
+    text = f"SOC {change[0]:+.0f} % ({change[1]:.0f} to {change[2]:.0f})"
+    (line,) = [line for line in lines[:6] if line.startswith("  20 years:")]
+    assert text in line and "most probable" in line
+    assert sum("years*:" in line for line in lines) == 2 and sum("state*:" in line for line in lines) == 2
+    assert "longest duration of the table, 30 years" in lines[-1]
+
+
+def test_draws_that_do_not_mix_are_named_with_their_horizon(result):
+    table = mb.forecast_table(result)
+    table.loc[5, "r_hat"] = 1.2
+    (problem,) = [found for found in forecast_problems(table) if found.check == "r-hat"]
+    assert problem.severity == "error" and "mean: average, 10 years" in problem.message
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_overlaps_another_or_leaves_the_figure(figures, name):
+    assert overlaps(figures[name]) == []
+    assert outside(figures[name]) == []
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_say_where_the_data_end(figures, name):
+    text = " ".join(words_of(figures[name], "note")).replace("\n", " ")
+    assert "longest" in text and "tolerances" in text or "intervals" in text or "Changes within" in text
+
+
+def test_the_path_marks_the_years_asked_for(figures):
+    assert words_of(figures["scenario_path"], "year") == ["10", "20", "50", "∞"]
+
+
+def test_trajectories_state_kind_and_probability(figures):
+    note = " ".join(words_of(figures["trajectories"], "note")).replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ")
+    assert "95 % equal-tailed credible intervals" in note
+
+
+def test_the_median_line_is_that_of_the_equations(result, figures):
+    axes = figures["trajectories"].axes[1]
+    (line,) = [line for line in axes.lines if line.get_gid() == "median"]
+    x, y = line.get_data()
+    table = mb.forecast_table(result)
+    row = table[(table["level"] == "mean") & (table["years"] == 50) & (table["quantity"] == "effect[necromass]")]
+    assert x[-1] == 50 and y[0] == 0.0 and y[-1] == pytest.approx(float(row["median"].iloc[0]), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_unknown_targets_are_refused_with_those_that_exist(result, name):
+    with pytest.raises(ValueError, match=r"name must be among \['average'\], got 'clay=3'"):
+        getattr(mb.plots, name)(result, name="clay=3")
+
+
+def test_the_folder_gets_tables_and_figures_and_keeps_what_was_there(result, folder):
+    (folder / "own.txt").write_text("mine", encoding="utf-8")
+    write_forecast(result, folder, forecast_tables(result))
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    pictures = {f"figures/{name}.{end}" for name in words.FORECAST_FIGURES for end in ("svg", "png")}
+    assert (
+        found == {"own.txt", "result.nc", "forecast.csv", "forecast_scenarios.csv", "forecast_crossings.csv"} | pictures
+    )
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "forecast.csv"), mb.forecast_table(result), check_dtype=False)
+
+
+def test_the_command_writes_and_says_the_same(folder, capsys):
+    assert main(["forecast", str(folder), "--years", "10,20", "--since", "5", "--no-figures"]) == 0
+    out = capsys.readouterr().out
+    assert "typical comparison, average" in out and "in another scenario than after 5 years" in out
+    assert (folder / "forecast_crossings.csv").is_file() and not (folder / "figures").exists()
+
+
+def test_a_failed_fit_has_a_forecast_that_says_so(folder, capsys):
+    failed = fake_two_pools()
+    failed.attrs["status"] = "failed"
+    mb.save(failed, folder / "result.nc")
+    assert main(["forecast", str(folder), "--years", "10", "--no-figures"]) == 3
+    assert "diagnostics failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["forecast", "{folder}", "--years", "soon"], "--years: expected years, separated by commas"),
+        (["forecast", "{folder}", "--years=-5"], "years: expected a number of at least 0"),
+        (["forecast", "{folder}"], "--years"),
+        (["forecast", "{folder}/none", "--years", "10"], "No saved result at"),
+        (["report", "{folder}"], "mcpbayes forecast DIR --years 10,20,50"),
+    ],
+)
+def test_usage_errors_exit_2_with_one_message(arguments, message, folder, capsys):
+    assert main([part.format(folder=folder) for part in arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error

@@ -1,0 +1,64 @@
+"""Fake two-pool results: made-up draws in the layout of a fit, so that a forecast is tested without sampling."""
+
+import fakes
+import numpy as np
+import xarray as xr
+
+from mcpbayes import vocabulary as words
+from mcpbayes.specification.loading import load_model, to_toml
+
+
+def fake_two_pools(
+    *,
+    change: tuple[float, float] = (0.5, -0.2),
+    rate: tuple[float, float] = (0.05, 0.03),
+    ratio: float = 0.4,
+    residual: float = 0.1,
+    spread: float = 0.05,
+    chains: int = 4,
+    draws: int = 250,
+    settings: tuple[str, ...] = (),
+) -> xr.DataTree:
+    """A result with groups data, posterior and sample_stats; `spread` 0: every draw is the centre."""
+    rng, size, lead = np.random.default_rng(2), (chains, draws), ("chain", "draw")
+    data = fakes.fake_data(kinds=("treatment",))
+    years = np.linspace(2, 30, data.sizes["comparison"])
+    data = data.assign({words.DURATION: ("comparison", years)}).assign_attrs(family=words.TWO_POOL)
+    controls, studies, comparisons = (data.sizes[name] for name in ("control", "study", "comparison"))
+
+    def normal(centre: object, sd: float, *shape: int) -> np.ndarray:
+        return np.asarray(centre) + sd * rng.standard_normal((*size, *shape))
+
+    r0 = 1 / (1 + np.exp(-normal(np.log(ratio / (1 - ratio)), spread, controls)))
+    soc = normal(np.log(15.0), spread, controls)
+    pool = (*lead, "pool")
+    variables = {
+        "beta": ((*lead, "coefficient", "pool"), normal([change], spread, 1, 2)),
+        "tau_study": (pool, residual * np.exp(normal(0, spread, 2))),
+        "rho_study": ((*lead, "pair"), np.tanh(normal(0.3, spread, 1))),
+        "tau_comparison": (pool, residual * np.exp(normal(0, spread, 2))),
+        "rho_comparison": ((*lead, "pair"), np.tanh(normal(0.3, spread, 1))),
+        "turnover_rate": (pool, np.asarray(rate) * np.exp(normal(0, spread, 2))),
+        "mu_r": (lead, normal(np.log(ratio / (1 - ratio)), spread)),
+        "sigma_r": (lead, 0.3 * np.exp(normal(0, spread))),
+        "mcp_efficacy_control": ((*lead, "control"), r0),
+        "baseline": ((*lead, "control", "outcome"), np.stack([soc + np.log(r0), soc], axis=-1)),
+        "study_effect": ((*lead, "study", "pool"), normal(0, spread, studies, 2)),
+        "comparison_effect": ((*lead, "comparison", "pool"), normal(0, spread, comparisons, 2)),
+    }
+    coords = {"chain": range(chains), "draw": range(draws), "pair": ["necromass,non_microbial"]}
+    coords |= {"pool": list(words.POOLS)}
+    coords |= {name: data[name].values for name in ("coefficient", "outcome", "control", "study", "comparison")}
+    stats = xr.Dataset({"diverging": (lead, np.zeros(size, bool))}, {name: coords[name] for name in lead})
+    groups = {words.DATA: data, words.POSTERIOR: xr.Dataset(variables, coords), words.SAMPLE_STATS: stats}
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs = {
+        "schema_version": words.SCHEMA_VERSION,
+        "mcpbayes_version": "0.1.0",
+        "engine": "nuts",
+        "seed": 1,
+        "specification": to_toml(load_model("two-pool", settings=settings)),
+        "status": "ok",
+        "problems": "[]",
+    }
+    return tree
