@@ -1,10 +1,18 @@
 """The study of missing SDs: its tables are what it says, and its rule is that of the design."""
 
+import json
+
 import numpy as np
 import pytest
+from scipy import stats
 
 import mcpbayes
-from benchmarks.missing_sds import PLOTS, STUDIES, limits, simulated, study_of_arm, verdict, with_cvs
+from benchmarks.missing_sds import PLOTS, RECORD, STUDIES, limits, simulated, study_of_arm, verdict, with_cvs
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return json.loads(RECORD.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +49,23 @@ def test_a_verdict_pools_worlds():
     assert found["width"] == pytest.approx(1.9, abs=0.01)
     assert found["between"] == pytest.approx(0.5 / draws.var())
     assert verdict(draws, 0.01)["below"] == 1.0 and verdict(draws, 1.0)["holds"] == 1.0
+
+
+def test_recorded_intervals_of_the_hierarchical_model_hold_the_truth(recorded):
+    tables, removed = recorded["tables"], recorded["removed"]
+    assert tables >= 1000 and list(removed) == ["0.2", "0.5", "0.8"] and recorded["plots"] == 3
+    low, high = stats.binom.interval(1 - 0.01 / len(removed), tables, 0.95)
+    for methods in removed.values():
+        assert low <= tables * methods["hierarchical"]["coverage"] <= high
+        assert {"complete_case", "reported", "pooled"} < set(methods)
+    assert recorded["fits"]["failed"] == 0
+
+
+def test_the_card_says_what_was_recorded(recorded, root):
+    card = " ".join((root / "models/arm-based.md").read_text(encoding="utf-8").split())
+    held, wider = [], []
+    for methods in recorded["removed"].values():
+        held.append(f"{100 * methods['hierarchical']['coverage']:.1f}")
+        wider.append(f"{methods['complete_case']['mean_width'] / methods['hierarchical']['mean_width']:.1f}")
+    assert f"held the truth in {held[0]}, {held[1]} and {held[2]} %" in card
+    assert f"intervals {wider[0]}, {wider[1]} and {wider[2]} times as wide" in card

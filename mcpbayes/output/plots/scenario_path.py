@@ -23,6 +23,8 @@ from mcpbayes.output.plots.regions import highest_density_regions
 PROB: Final = 0.5
 
 _SIDE: Final = 4.6
+#: Distance, in points of print, below which two years share one name.
+_CLOSE: Final = 15.0
 
 
 def scenario_path(result: xr.DataTree, *, name: str | None = None) -> Figure:
@@ -111,16 +113,25 @@ def _line(axes: Axes, medians: np.ndarray, years: np.ndarray, longest: float) ->
 
 
 def _points(axes: Axes, points: np.ndarray, years: np.ndarray) -> None:
-    """Mark the years, each name at the side of the path that is farther from the 1:1 line."""
+    """Mark the years, each name at the side of the path that is farther from the 1:1 line.
+
+    Years whose points stand close together share one name.
+    """
     side = 1 if float(np.mean(points[:, 1] - points[:, 0])) >= 0 else -1
-    for (x, y), year in zip(points, years, strict=True):
-        last = not np.isfinite(year)
-        axes.plot([x], [y], "s" if last else "o", color=style.INK, markersize=5.0, zorder=5)
+    names = ["∞" if not np.isfinite(year) else f"{year:g}" for year in years]
+    for (x, y), name in zip(points, names, strict=True):
+        axes.plot([x], [y], "s" if name == "∞" else "o", color=style.INK, markersize=5.0, zorder=5)
+    places = (axes.transData - axes.figure.dpi_scale_trans).transform(points) * 72  # points of print
+    first = 0
+    for end in range(1, len(names) + 1):
+        if end < len(names) and np.hypot(*(places[end] - places[first])) < _CLOSE:
+            continue
         axes.annotate(
-            "∞" if last else f"{year:g}", (x, y), (-5 * side, 4 * side), textcoords="offset points", size=8.0,
-            ha="right" if side > 0 else "left", va="bottom" if side > 0 else "top", path_effects=HALO, zorder=6,
-            gid="year",
+            ", ".join(names[first:end]), tuple(points[first]), (-5 * side, 4 * side), textcoords="offset points",
+            size=8.0, ha="right" if side > 0 else "left", va="bottom" if side > 0 else "top", path_effects=HALO,
+            zorder=6, gid="year",
         )  # fmt: skip
+        first = end
 
 
 def _key() -> list[Line2D | Patch]:
