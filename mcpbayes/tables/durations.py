@@ -12,10 +12,20 @@ from mcpbayes.errors import Problem
 from mcpbayes.tables.schema import bad_rows
 from mcpbayes.vocabulary import DURATION, NECROMASS, SOC
 
-#: A design in which the control is the same plot at an earlier date.
-_BEFORE_AFTER: Final = re.compile(r"before\W+(?:and\W+)?after|pre\W?post", re.IGNORECASE)
-#: Designs that are before-after and have a control beside the treatment.
-_WITH_CONTROL: Final = re.compile(r"control|baci", re.IGNORECASE)
+#: A design in which the control is the same plot at an earlier date. All designs are read as `_plain` makes them.
+_BEFORE_AFTER: Final = re.compile(
+    r"before (?:\w+ ){0,2}after|after (?:\w+ ){0,2}before|beforeafter|^ba$|"
+    r"\bpre (?:\w+ ){0,2}post|\bpost (?:\w+ ){0,2}pre\b|\bprepost"
+)
+#: Designs that are before-after and have a control beside the treatment, and words that take this back.
+_WITH_CONTROL: Final = re.compile(r"\bcontrol|\bbaci\b")
+_WITHOUT_CONTROL: Final = re.compile(r"\buncontrolled|\b(?:without|no) (?:(?!with\b|and\b|till\b)\w+ ){0,2}control")
+#: Designs whose control stands beside the treatment, in the words of papers.
+_BESIDE: Final = re.compile(
+    r"random|block|\bpair|latin|factor|split|strip|\bplots?\b|\bcontrol|\bbaci\b|side by side|adjacent|neighbour|"
+    r"neighbor|\btrial|experiment|chronosequence|space for time|\brcbd?\b|\bcrd\b|\brct\b|gradient|survey|"
+    r"observational|common garden|meso ?cosm|micro ?cosm|incubation|\bpots?\b"
+)
 
 #: A control is saturated above 1 − so many standard errors of its ratio.
 STANDARD_ERRORS: Final = 2.0
@@ -41,8 +51,25 @@ def rows_over_time(
     earlier date, and whatever else changed since then would be taken for the treatment's effect.
     """
     text = rows["design"].astype(str)
-    paired_in_time = text.str.contains(_BEFORE_AFTER) & ~text.str.contains(_WITH_CONTROL)
+    plain = text.map(_plain)
+    beside = plain.str.contains(_WITH_CONTROL) & ~plain.str.contains(_WITHOUT_CONTROL)
+    paired_in_time = plain.str.contains(_BEFORE_AFTER) & ~beside
     kept, problems = rows[~paired_in_time], []
+    unclear = ~paired_in_time & (plain != "") & ~plain.str.contains(_BESIDE)
+    if unclear.any():
+        problems.append(
+            Problem(
+                "unknown-design",
+                f"{int(unclear.sum())} of {len(rows)} comparisons have a design that is not known; they are kept, "
+                "their control taken to be sampled beside the treatment",
+                "warning",
+                rows=tuple(rows.index[unclear]),
+                column=names["design"],
+                value="; ".join(sorted(set(text[unclear]))),
+                expected="words such as randomised blocks, paired plots, chronosequence, or before-after",
+                remedy="Write before-after where the control is the same plot at an earlier date; otherwise none.",
+            )
+        )
     if paired_in_time.any():
         problems.append(
             Problem(
@@ -58,6 +85,11 @@ def rows_over_time(
             )
         )
     return kept, problems + _missing(kept, names, known)
+
+
+def _plain(design: str) -> str:
+    """Return a design in lower case, every run of other signs than letters and digits a space."""
+    return re.sub(r"[_\W]+", " ", design).strip().lower()
 
 
 def _missing(rows: pd.DataFrame, names: Mapping[str, str], known: Sequence[Problem]) -> list[Problem]:

@@ -54,7 +54,12 @@ def test_a_cell_that_is_no_number_is_not_called_missing_too(table):
     assert checks == {"not-a-number"}
 
 
-@pytest.mark.parametrize("design", ["before-after", "Before and after", "pre-post"])
+@pytest.mark.parametrize(
+    "design",
+    ["before-after", "Before and after", "pre-post", "before_after", "before vs after", "before versus after",
+     "pre_post", "pre- and post-treatment", "pre - post", "BA", "after-before", "uncontrolled before-after",
+     "before-after without control", "before-after, no control"],
+)  # fmt: skip
 def test_before_after_pairs_are_counted_and_left_out(table, design):
     table["design"] = "randomised blocks"
     table.loc[[0, 3], "design"] = design
@@ -65,8 +70,19 @@ def test_before_after_pairs_are_counted_and_left_out(table, design):
     assert not {2, 5} & set(data["source_row"].values.tolist())
 
 
-def test_before_after_with_control_is_a_design_with_a_control(table):
-    assert found(table.assign(design="before-after-control-impact"), "before-after") == []
+@pytest.mark.parametrize("design", ["before-after-control-impact", "BACI", "before/after, no-till and control plots"])
+def test_before_after_with_control_is_a_design_with_a_control(table, design):
+    assert found(table.assign(design=design), "before-after") == []
+    assert found(table.assign(design=design), "unknown-design") == []
+
+
+def test_designs_that_are_not_known_are_kept_and_listed(table):
+    table["design"] = "randomised blocks"
+    table.loc[[0, 3], "design"] = ["repeated visits", "B-A"]
+    (problem,) = found(table, "unknown-design")
+    assert problem.severity == "warning" and problem.rows == (2, 5) and problem.value == "B-A; repeated visits"
+    assert prepare(table, MODEL).sizes["comparison"] == len(table)
+    assert found(table.assign(design=""), "unknown-design") == []
 
 
 def test_a_table_of_nothing_but_before_after_pairs_is_refused(table):
