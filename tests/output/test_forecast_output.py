@@ -47,9 +47,14 @@ def test_the_table_states_what_the_draws_say(result):
 
 def test_scenarios_add_up_and_crossings_state_their_interval(result):
     scenarios, crossings = mb.forecast_scenario_table(result), mb.crossing_table(result)
-    sums = scenarios.groupby(["level", "horizon"])[["probability", "prior_probability"]].sum()
-    np.testing.assert_allclose(sums.to_numpy(), 1.0, atol=1e-12)
-    assert len(scenarios) == 2 * 4 * 13 and (crossings["since"] == 16.0).all()
+    sums = scenarios.groupby(["statement", "level", "horizon"])[["probability", "prior_probability"]].sum()
+    np.testing.assert_allclose(sums["probability"], 1.0, atol=1e-12)
+    np.testing.assert_allclose(sums.loc["scenario", "prior_probability"], 1.0, atol=1e-12)
+    changes = scenarios[scenarios["statement"] == "change"]
+    assert changes["code"].tolist() == 8 * ["increase", "no change", "decrease"]
+    np.testing.assert_array_equal(changes["probability"], result["forecast"]["change_probability"].values.ravel())
+    assert changes[["mcse", "prior_probability"]].isna().all(axis=None)
+    assert len(scenarios) == 2 * 4 * 16 and (crossings["since"] == 16.0).all()
     assert crossings["interval_prob"].tolist() == [0.95] * 8
     inside = crossings.dropna(subset="median_year")
     assert ((inside["lower"] <= inside["median_year"]) & (inside["median_year"] <= inside["upper"])).all()
@@ -74,6 +79,15 @@ def test_lines_hold_the_numbers_of_the_tables_and_mark_extrapolation(result):
     assert text in line and "most probable" in line
     assert sum("years*:" in line for line in lines) == 2 and sum("state*:" in line for line in lines) == 2
     assert "longest duration of the table, 30 years" in lines[-1]
+
+
+def test_lines_say_what_the_ratio_does_and_where_no_scenario_is_probable_enough():
+    sure = mb.forecast(fake_two_pools(spread=0.0), [20])  # every draw alike: probabilities of 0 and 1
+    open_ = mb.forecast(fake_two_pools(change=(0.1, 0.0)), [20], settings=["scenarios.decide_at=1"])
+    one, other = (list(forecast_lines(each, forecast_tables(each)))[2] for each in (sure, open_))
+    assert "; probability of ΔMCP up 1.00, within its tolerance 0.00, down 0.00; most probable N" in one
+    up, same, down = open_["forecast"]["change_probability"].sel(target="mean: average", horizon="20 years").values
+    assert f"up {up:.2f}, within its tolerance {same:.2f}, down {down:.2f}; no scenario reaches 1 (most pro" in other
 
 
 def test_draws_that_do_not_mix_are_named_with_their_horizon(result):
