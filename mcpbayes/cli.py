@@ -473,7 +473,10 @@ def forecast(
 
     folder = folder.parent if folder.name == RESULT and folder.is_file() else folder
     result = load(folder / RESULT)
-    result = foretell(result, _years(years), at=_points(at or []) or None, since=since, settings=settings or ())
+    asked = _years(years)
+    if not no_figures and max(asked) == 0:
+        raise SpecificationError("the figures need a year after the change; give one, or --no-figures", "--years")
+    result = foretell(result, asked, at=_points(at or []) or None, since=since, settings=settings or ())
     tables = forecast_tables(result)
     write_forecast(result, folder, tables, figures=not no_figures)
     for line in forecast_lines(result, tables):

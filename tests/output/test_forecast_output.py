@@ -151,6 +151,11 @@ def test_the_command_writes_and_says_the_same(folder, capsys):
     assert (folder / "forecast_crossings.csv").is_file() and not (folder / "figures").exists()
 
 
+def test_year_0_alone_has_tables(folder):
+    assert main(["forecast", str(folder), "--years", "0", "--no-figures"]) == 0
+    assert (pd.read_csv(folder / "forecast.csv")["years"].dropna() == 0).all()
+
+
 def test_a_failed_fit_has_a_forecast_that_says_so(folder, capsys):
     failed = fake_two_pools()
     failed.attrs["status"] = "failed"
@@ -164,6 +169,7 @@ def test_a_failed_fit_has_a_forecast_that_says_so(folder, capsys):
     [
         (["forecast", "{folder}", "--years", "soon"], "--years: expected years, separated by commas"),
         (["forecast", "{folder}", "--years=-5"], "years: expected a number of at least 0"),
+        (["forecast", "{folder}", "--years", "0"], "--years: the figures need a year after the change"),
         (["forecast", "{folder}"], "--years"),
         (["forecast", "{folder}/none", "--years", "10"], "No saved result at"),
         (["report", "{folder}"], "mcpbayes forecast DIR --years 10,20,50"),
