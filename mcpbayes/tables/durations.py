@@ -27,6 +27,14 @@ _BESIDE: Final = re.compile(
     r"observational|common garden|meso ?cosm|micro ?cosm|incubation|\bpots?\b"
 )
 
+#: How to see what hangs on the turnover rates. Equal rates would leave out which pool is the faster one, on which the
+#: ratio hangs most.
+_CROSSED: Final = (
+    "--set priors.turnover_rate.distribution=fixed with --set 'priors.turnover_rate.value={necromass=0.025, "
+    "non_microbial=0.064}', then with {necromass=0.064, non_microbial=0.025} (the quartiles of the shipped prior, "
+    "crossed: the ratio hangs on which pool is the faster one)"
+)
+
 #: A control is saturated above 1 − so many standard errors of its ratio.
 STANDARD_ERRORS: Final = 2.0
 
@@ -163,8 +171,6 @@ def equal_durations(years: pd.Series) -> list[Problem]:
             "warning",
             value=f"{years.iloc[0]:g}",
             expected="comparisons of several durations",
-            remedy="Repeat the run with fixed rates to see what hangs on them: "
-            "--set priors.turnover_rate.distribution=fixed --set priors.turnover_rate.value=0.025, then 0.064 (the "
-            "quartiles of the shipped prior).",
+            remedy=f"Repeat the run with fixed rates to see what hangs on them: {_CROSSED}.",
         )
     ]

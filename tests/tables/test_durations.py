@@ -1,11 +1,14 @@
 """What the two-pool model asks of a table: durations, a control beside the treatment, SOC besides necromass."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from mcpbayes.errors import DataError
 from mcpbayes.inference.two_pool_simulation import simulate_two_pools
+from mcpbayes.specification.catalogue import read_card
 from mcpbayes.specification.loading import load_model
 from mcpbayes.tables.arms import check_table, prepare
 
@@ -114,6 +117,18 @@ def test_equal_durations_leave_turnover_to_its_prior(table):
     (problem,) = found(table.assign(duration_years=12.0), "equal-durations")
     assert problem.severity == "warning" and "all durations are 12 years" in problem.message
     assert found(table, "equal-durations") == []
+
+
+def test_the_rates_advised_for_equal_durations_are_accepted(table):
+    """Which pool is the faster one decides about the ratio: both crossed cases."""
+    (problem,) = found(table.assign(duration_years=12.0), "equal-durations")
+    pairs = re.findall(r"\{[^}]+\}", str(problem.remedy))
+    for rates in (pairs, re.findall(r"value=(\{[^}]+\})", read_card("two-pool"))):
+        fixed = "priors.turnover_rate.distribution=fixed"
+        models = [load_model("two-pool", settings=[fixed, f"priors.turnover_rate.value={one}"]) for one in rates]
+        values = [model.priors["turnover_rate"].parameters["value"] for model in models]
+        assert values[0] == {"necromass": 0.025, "non_microbial": 0.064}
+        assert values[1] == {"necromass": 0.064, "non_microbial": 0.025}
 
 
 def test_the_static_model_asks_for_none_of_this(table):
