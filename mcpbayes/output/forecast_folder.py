@@ -1,21 +1,23 @@
 """A forecast on disk and in words: tables and figures beside the result that it was made from, and lines to read."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mcpbayes import __version__
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import Problem
 from mcpbayes.estimands.curves import CHANGE, SCENARIO
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.wording import interval_name, number_text
 from mcpbayes.evidence.findings import row_problems
-from mcpbayes.output.folder import CROSSINGS, FIGURES, FORECAST, FORECAST_SCENARIOS
+from mcpbayes.output.folder import CROSSINGS, FIGURES, FORECAST, FORECAST_RECORD, FORECAST_SCENARIOS
 from mcpbayes.output.forecast_tables import crossing_table, forecast_scenario_table, forecast_table
 
 _ENDS: Final = ("median", "lower", "upper")
@@ -37,9 +39,15 @@ def forecast_tables(result: xr.DataTree) -> dict[str, pd.DataFrame]:
 
 
 def write_forecast(
-    result: xr.DataTree, out: str | Path, tables: dict[str, pd.DataFrame], *, figures: bool = True
+    result: xr.DataTree,
+    out: str | Path,
+    tables: dict[str, pd.DataFrame],
+    *,
+    figures: bool = True,
+    command: str = "",
+    settings: Sequence[str] = (),
 ) -> None:
-    """Write tables and figures of a forecast into a folder, replacing those of an earlier one.
+    """Write tables and figures of a forecast into a folder, and how it was made; those of an earlier one go.
 
     Parameters
     ----------
@@ -51,6 +59,10 @@ def write_forecast(
         Of `forecast_tables`.
     figures : bool
         Draw the figures of the average too.
+    command : str
+        The exact call, for ``forecast.json``.
+    settings : sequence of "key=value"
+        That the forecast was made with.
     """
     out = Path(out)
     # All is made before anything is replaced.
@@ -61,10 +73,29 @@ def write_forecast(
             table.to_csv(draft / name, index=False, encoding="utf-8", lineterminator="\n")
         for name, content in _pictures(result).items() if figures else ():
             (draft / FIGURES / name).write_bytes(content)
+        record = json.dumps(_record(result, command, settings), indent=2, ensure_ascii=False) + "\n"
+        (draft / FORECAST_RECORD).write_text(record, encoding="utf-8", newline="\n")
+        for name in words.FORECAST_FIGURES:
+            for end in ("svg", "png"):
+                (out / FIGURES / f"{name}.{end}").unlink(missing_ok=True)
         for file in sorted(path for path in draft.rglob("*") if path.is_file()):
             place = out / file.relative_to(draft)
             place.parent.mkdir(exist_ok=True)
             file.replace(place)
+
+
+def _record(result: xr.DataTree, command: str, settings: Sequence[str]) -> dict[str, Any]:
+    """Return what was asked for; the new steady state, always among the horizons, is no year."""
+    found = group(result, words.FORECAST)
+    years = found["years"].values
+    return {
+        "mcpbayes_version": __version__,
+        "command": command,
+        "years": years[np.isfinite(years)].tolist(),
+        "since": float(found.attrs["since"]),
+        "at": json.loads(found.attrs["at"]),
+        "settings": list(settings),
+    }
 
 
 def _pictures(result: xr.DataTree) -> Mapping[str, bytes]:

@@ -1,5 +1,7 @@
 """What people read of a forecast: tables, lines, figures, the folder and the command."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -138,9 +140,8 @@ def test_the_folder_gets_tables_and_figures_and_keeps_what_was_there(result, fol
     write_forecast(result, folder, forecast_tables(result))
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     pictures = {f"figures/{name}.{end}" for name in words.FORECAST_FIGURES for end in ("svg", "png")}
-    assert (
-        found == {"own.txt", "result.nc", "forecast.csv", "forecast_scenarios.csv", "forecast_crossings.csv"} | pictures
-    )
+    tables = {"forecast.csv", "forecast_scenarios.csv", "forecast_crossings.csv"}
+    assert found == {"own.txt", "result.nc", "forecast.json"} | tables | pictures
     pd.testing.assert_frame_equal(pd.read_csv(folder / "forecast.csv"), mb.forecast_table(result), check_dtype=False)
 
 
@@ -149,6 +150,18 @@ def test_the_command_writes_and_says_the_same(folder, capsys):
     out = capsys.readouterr().out
     assert "typical comparison, average" in out and "in another scenario than after 5 years" in out
     assert (folder / "forecast_crossings.csv").is_file() and not (folder / "figures").exists()
+
+
+def test_figures_of_an_earlier_forecast_go_and_the_record_says_what_was_asked(folder):
+    (folder / "figures").mkdir()
+    for name in ("forecast-path.svg", "forecast-trajectories.png", "own.svg"):
+        (folder / "figures" / name).write_text("old", encoding="utf-8")
+    setting = "scenarios.decide_at=0.9"
+    assert main(["forecast", str(folder), "--years", "20,10", "--since", "5", "--set", setting, "--no-figures"]) == 0
+    assert [path.name for path in (folder / "figures").iterdir()] == ["own.svg"]
+    record = json.loads((folder / "forecast.json").read_text(encoding="utf-8"))
+    assert record.pop("command").startswith("mcpbayes forecast ") and record.pop("mcpbayes_version")
+    assert record == {"years": [10, 20], "since": 5, "at": {}, "settings": [setting]}
 
 
 def test_year_0_alone_has_tables(folder):
