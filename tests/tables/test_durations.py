@@ -104,6 +104,17 @@ def test_saturated_controls_are_listed_and_left_out_with_their_comparisons(table
     assert "Simulated 1: C1" not in data["control"].values
 
 
+def test_controls_above_soc_are_not_called_kept(table):
+    control = table["study"].eq(table["study"].iloc[0]) & table["control_id"].eq("C1")
+    table.loc[control, "necromass_control"] = 1.1 * table.loc[control, "soc_control"]
+    table.loc[~control, "necromass_treatment"] = 1.1 * table["soc_treatment"]
+    controls, treated = found(table, "necromass-exceeds-soc")
+    assert "1 of" in controls.message and controls.message.endswith(
+        "left out, since they leave no second pool (saturated-control)"
+    )
+    assert treated.message.endswith("they are kept as they are") and found(table, "saturated-control")
+
+
 @pytest.mark.parametrize(("share", "left_out"), [(0.74, False), (0.76, True)])
 def test_the_limit_is_two_standard_errors_below_one(table, share, left_out):
     """CV 1/3 of both pools, n = 4, ϱ = 0.5: SE = r̂ √(V_NN + V_CC − 2 V_NC) = r̂/6, and r̂ > 1 − 2 r̂/6 from 0.75 on."""
