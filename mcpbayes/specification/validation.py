@@ -118,7 +118,7 @@ def validate(raw: Mapping[str, Any]) -> Specification:
     sampling = SamplingSection(**read(top.get("sampling", {}), "sampling", _SAMPLING))
     priors = _priors(top.get("priors", {}), family, data, grammar.terms(moderators.formula))
     if family == words.TWO_POOL:
-        check_two_pools(moderators, levels, sampling, priors)
+        check_two_pools(data, moderators, levels, sampling, priors)
     return Specification(
         schema=top["schema"],
         name=top["name"],

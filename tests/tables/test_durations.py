@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mcpbayes.errors import DataError
+from mcpbayes.errors import DataError, SpecificationError
 from mcpbayes.inference.two_pool_simulation import simulate_two_pools
 from mcpbayes.specification.catalogue import read_card
 from mcpbayes.specification.loading import load_model
@@ -124,6 +124,13 @@ def test_the_limit_is_two_standard_errors_below_one(table, share, left_out):
     assert bool(found(both, "saturated-control")) is left_out
 
 
+@pytest.mark.parametrize("formula", ["age", "duration_years", "clay + years"])
+def test_the_duration_is_no_moderator_under_any_of_its_names(formula):
+    settings = [f"data.columns.{name}=age" for name in ("duration_years", "years")]
+    with pytest.raises(SpecificationError, match="is the time in the two-pool equations"):
+        load_model("two-pool", settings=[*settings, f"moderators.formula=~ {formula}"])
+
+
 def test_equal_durations_leave_turnover_to_its_prior(table):
     (problem,) = found(table.assign(duration_years=12.0), "equal-durations")
     assert problem.severity == "warning" and "all durations are 12 years" in problem.message
@@ -140,6 +147,12 @@ def test_the_rates_advised_for_equal_durations_are_accepted(table):
         values = [model.priors["turnover_rate"].parameters["value"] for model in models]
         assert values[0] == {"necromass": 0.025, "non_microbial": 0.064}
         assert values[1] == {"necromass": 0.064, "non_microbial": 0.025}
+
+
+def test_without_a_pool_the_model_that_takes_one_is_advised(table):
+    table["necromass_treatment"] = np.nan
+    (problem,) = found(table, "pool-never-observed")
+    assert "--model arm-based --set 'data.outcomes=[\"soc\"]'" in str(problem.remedy)
 
 
 def test_the_static_model_asks_for_none_of_this(table):
