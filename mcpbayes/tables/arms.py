@@ -269,7 +269,7 @@ def _dataset(
     dataset = dataset.merge(part).assign_attrs(attrs | part.attrs)
     if model.family == TWO_POOL:
         dataset[DURATION] = xr.Variable("comparison", rows[DURATION].to_numpy(float), {"units": "years"})
-        new += durations.equal_durations(rows[DURATION])
+        new += durations.equal_durations(rows[DURATION], names[DURATION])
     return dataset, problems + new + notes.never_observed(dataset)
 
 

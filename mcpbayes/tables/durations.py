@@ -35,6 +35,9 @@ _CROSSED: Final = (
     "crossed: the ratio hangs on which pool is the faster one)"
 )
 
+#: Longest by shortest duration from which on durations are called different.
+LEAST_SPAN: Final = 1.5
+
 #: A control is saturated above 1 − so many standard errors of its ratio.
 STANDARD_ERRORS: Final = 2.0
 
@@ -159,18 +162,46 @@ def saturated_controls(data: xr.Dataset) -> tuple[list[str], list[Problem]]:
     return found, [problem]
 
 
-def equal_durations(years: pd.Series) -> list[Problem]:
-    """Return a warning where turnover rates cannot be told from changes of steady states."""
-    if years.nunique() != 1:
+def equal_durations(years: pd.Series, name: str = DURATION) -> list[Problem]:
+    """Return a warning where turnover rates cannot be told from changes of steady states, an error without any time.
+
+    Parameters
+    ----------
+    years : Series
+        Of the comparisons.
+    name : str
+        The user's name of the column.
+    """
+    after = years[years > 0]
+    if after.empty:
+        return [
+            Problem(
+                "equal-durations",
+                "no duration is above 0, so that nothing is told of what a treatment does over time",
+                rows=tuple(int(row) for row in years.index),
+                column=name,
+                expected="years between the start of the treatment and sampling",
+                remedy="Correct the durations, or take the model arm-based, which needs none.",
+            )
+        ]
+    low, high = float(after.min()), float(after.max())
+    if high >= LEAST_SPAN * low:
         return []
+    above = "" if len(after) == len(years) else " above 0"
+    all_ = (
+        f"all durations{above} are {low:g} years"
+        if low == high
+        else (f"all durations{above} lie between {low:g} and {high:g} years")
+    )
     return [
         Problem(
             "equal-durations",
-            f"all durations are {years.iloc[0]:g} years: the turnover rates k are not identified, and what the "
-            "forecast says of other years comes from their prior",
+            f"{all_}: the turnover rates k are {'not' if low == high else 'hardly'} identified, and what the forecast "
+            "says of other years comes from their prior",
             "warning",
-            value=f"{years.iloc[0]:g}",
-            expected="comparisons of several durations",
+            column=name,
+            value=f"{low:g}" if low == high else f"{low:g} to {high:g}",
+            expected=f"comparisons of several durations, the longest at least {LEAST_SPAN:g} times the shortest",
             remedy=f"Repeat the run with fixed rates to see what hangs on them: {_CROSSED}.",
         )
     ]

@@ -137,6 +137,17 @@ def test_equal_durations_leave_turnover_to_its_prior(table):
     assert found(table, "equal-durations") == []
 
 
+def test_durations_that_hardly_differ_or_are_none(table):
+    half = np.arange(len(table)) % 2
+    (problem,) = found(table.assign(duration_years=10 + 4 * half), "equal-durations")
+    assert problem.severity == "warning" and "lie between 10 and 14 years" in problem.message
+    assert found(table.assign(duration_years=10 + 5 * half), "equal-durations") == []
+    (problem,) = found(table.assign(duration_years=10.0 * half), "equal-durations")
+    assert problem.severity == "warning" and "all durations above 0 are 10 years" in problem.message
+    (problem,) = found(table.assign(duration_years=0), "equal-durations")
+    assert problem.severity == "error" and "no duration is above 0" in problem.message
+
+
 def test_the_rates_advised_for_equal_durations_are_accepted(table):
     """Which pool is the faster one decides about the ratio: both crossed cases."""
     (problem,) = found(table.assign(duration_years=12.0), "equal-durations")
