@@ -19,7 +19,7 @@ from mcpbayes.specification.priors import sample, sample_number
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
 
-_POOLS: Final = list(words.TWO_POOLS)
+_POOLS: Final = list(words.PARTS_OF_SOC)
 
 
 @dataclass(frozen=True, eq=False)
