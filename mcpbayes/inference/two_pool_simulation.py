@@ -18,6 +18,8 @@ from mcpbayes.inference.simulation import (
 )
 from mcpbayes.inference.small_matrices import Array
 from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
+from mcpbayes.specification import grammar
+from mcpbayes.specification.fields import number, positive_integer, refusal
 from mcpbayes.specification.loading import load_model
 from mcpbayes.specification.prior_rules import MU_R, SIGMA_R, TURNOVER
 from mcpbayes.specification.priors import prior_of_coefficient, sample, sample_correlation, sample_number
@@ -66,11 +68,17 @@ def simulate_two_pools(
         ``beta``, ``tau_*``, ``rho_*``, ``turnover_rate``, ``mu_r``, ``sigma_r``, and by row what the comparison truly
         did.
 
+    Raises
+    ------
+    SpecificationError
+        The model is of another family or has moderators, or an argument is not as said above.
+
     Notes
     -----
     Log means are drawn as those of `simulate`: with the sampling covariance that the reported SDs, n and ϱ = 0.5 imply.
     """
     model = model or load_model("two-pool")
+    _check(model, studies, change, turnover_rate, durations)
     rng = generator(seed, "two_pool_simulate")
     layout = generator(seed if design_seed is None else design_seed, "two_pool_simulate", 1)
     truth = draw_truth(model, rng, change, turnover_rate)
@@ -105,6 +113,28 @@ def simulate_two_pools(
         table[f"{outcome}_treatment"], table[f"{outcome}_treatment_sd"] = treated_mean[:, k], treated_sd[:, k]
     of_rows = {"effect": theta.tolist(), "mcp_efficacy_control": ratio[control].tolist()}
     return table, truth | {"simulated": True, "seed": seed, "rows": of_rows}
+
+
+def _check(model: Specification, studies: object, change: object, turnover_rate: object, durations: object) -> None:
+    if model.family != words.TWO_POOL:
+        raise refusal("a model of the two-pool family", model.family, "family")
+    if grammar.parse(model.moderators.formula):
+        raise refusal("'~ 1': tables are simulated without moderators", model.moderators.formula, "moderators.formula")
+    positive_integer(studies, "studies")
+    if change is not None:
+        _two_numbers(change, "change", "(-inf, inf)")
+    if turnover_rate is not None:
+        _two_numbers(turnover_rate, "turnover_rate", "(0, inf)")
+    low, high = _two_numbers(durations, "durations", "(0, inf)")
+    if low > high:
+        raise refusal("the shortest before the longest", durations, "durations")
+
+
+def _two_numbers(value: object, key: str, interval: str) -> tuple[float, float]:
+    if not isinstance(value, tuple | list | np.ndarray) or len(value) != 2:
+        raise refusal("two numbers", value, key)
+    first, second = (number(interval)(each, key) for each in value)
+    return first, second
 
 
 def draw_truth(

@@ -163,3 +163,23 @@ def test_static_families_have_no_turnover():
 def test_the_specification_survives_writing():
     model = load_model("two-pool", settings={"priors.turnover_rate.median": {"necromass": 0.03, "non_microbial": 0.05}})
     assert from_toml(to_toml(model)) == model
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": load_model("arm-based")}, "family: expected a model of the two-pool family, found 'arm-based'"),
+        (
+            {"model": load_model("two-pool", settings=["moderators.formula=~ clay"])},
+            "moderators.formula: expected '~ 1'",
+        ),
+        ({"studies": 0}, "studies: expected a whole number of at least 1, found 0"),
+        ({"change": 0.5}, "change: expected two numbers, found 0.5"),
+        ({"turnover_rate": (0.1, -1)}, "turnover_rate: expected a number above 0, found -1"),
+        ({"durations": (0, 10)}, "durations: expected a number above 0, found 0"),
+        ({"durations": (10, 1)}, "durations: expected the shortest before the longest"),
+    ],
+)
+def test_bad_arguments_of_a_simulation_are_named(arguments, message):
+    with pytest.raises(SpecificationError, match=message):
+        simulate_two_pools(**arguments)
