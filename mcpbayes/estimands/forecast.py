@@ -22,7 +22,7 @@ from mcpbayes.estimands.targets import At, population_points
 from mcpbayes.estimands.tree import Settings, apply_settings, group, has_two_pools, specification, with_groups
 from mcpbayes.estimands.walk import Ratios, TargetDraws
 from mcpbayes.monte_carlo.summaries import class_frequencies, frequencies, interval
-from mcpbayes.specification.fields import number
+from mcpbayes.specification.fields import number, refusal
 from mcpbayes.specification.structure import Scheme, SummarySection
 
 #: Name of the horizon t → ∞.
@@ -41,7 +41,7 @@ _UNITS: Final = {
 
 def forecast(
     result: xr.DataTree,
-    years: Iterable[float],
+    years: float | Iterable[float],
     *,
     at: At | None = None,
     since: float | None = None,
@@ -53,8 +53,8 @@ def forecast(
     ----------
     result : DataTree
         Fitted with the model ``two-pool``.
-    years : iterable of float
-        Years since the change of management, such as ``[10, 20, 50]``; the new steady state is always added.
+    years : float or iterable of float
+        Years since the change of management, such as 10 or ``[10, 20, 50]``; the new steady state is always added.
     at : mapping of moderator to values, optional
         Further points, for example ``{"clay": [10, 30]}``; several moderators give the grid.
     since : float, optional
@@ -133,10 +133,13 @@ def horizon_name(years: float) -> str:
     return f"{years:g} year{'' if years == 1 else 's'}"
 
 
-def _horizons(years: Iterable[float]) -> Array:
+def _horizons(years: object) -> Array:
     """Return the years in order, each once, with infinity as the last."""
+    if isinstance(years, str):
+        raise refusal("numbers such as [10, 20, 50]", years, "years")
+    listed = list(years) if isinstance(years, Iterable) else [years]
     check = number("[0, inf)")
-    given = sorted({check(value, "years") for value in np.atleast_1d(np.asarray(list(years), dtype=object)).tolist()})
+    given = sorted({check(value, "years") for value in np.atleast_1d(np.asarray(listed, dtype=object)).tolist()})
     if not given:
         raise SpecificationError("no year is given; for example years=[10, 20, 50]", "years")
     return np.array([*given, np.inf])

@@ -125,6 +125,7 @@ def forecast_lines(result: xr.DataTree, tables: dict[str, pd.DataFrame]) -> Iter
         mine = crossings[(crossings["level"] == level) & (crossings["name"] == name)]
         yield f"  {_crossing_line(mine)}"
     longest = group(result, words.FORECAST).attrs["longest_duration"]
+    yield "A comparison in a new study holds a residual that stays over the years: it differs from 0 in year 0, too"
     yield f"* beyond the longest duration of the table, {longest:g} years: extrapolated"
 
 
@@ -157,6 +158,7 @@ def _crossing_line(rows: pd.DataFrame) -> str:
     since = rows["since"].iloc[0]
     parts = [
         f"{row['probability']:.2f} by {row['horizon'].replace('new steady state', 'the new steady state')}"
+        + ("*" if row["extrapolated"] else "")
         + ("" if np.isnan(row["median_year"]) else f" (median year {row['median_year']:.0f})")
         for row in later.to_dict("records")
     ]

@@ -18,7 +18,7 @@ from mcpbayes.output.summary import SUMMARY
 PLACE: Final = ("level", "name", "horizon", "years", "extrapolated")
 
 #: Columns of ``forecast.csv``.
-FORECAST: Final = (*PLACE, *SUMMARY[2:])
+FORECAST: Final = (*PLACE, "quantity", "units", *SUMMARY[3:])
 
 #: Columns of ``forecast_scenarios.csv``.
 SCENARIOS: Final = (*PLACE, "statement", "code", "label", "probability", "mcse", "prior_probability")
@@ -50,7 +50,7 @@ def forecast_table(result: xr.DataTree) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `FORECAST`. ``effect`` and ``log_delta_mcp`` are log ratios, ``delta_mcp`` and
+        Columns `FORECAST`, ``units`` among them. ``effect`` and ``log_delta_mcp`` are log ratios, ``delta_mcp`` and
         ``mcp_efficacy_treatment`` fractions, ``soc_change`` in g per kg (Mg per ha of stocks); ``prob_positive`` is
         blank for the efficacy. ``extrapolated`` says that the horizon lies beyond the longest duration of the table.
 
@@ -66,10 +66,12 @@ def forecast_table(result: xr.DataTree) -> pd.DataFrame:
     kind, prob = section.interval_kind, section.interval_prob
     columns = summarise_draws(stacked.reshape(-1, *stacked.shape[3:]), kind, prob)
     each = {name: columns[name] for name in SUMMARY if name in columns}
-    quantity = np.tile(np.array(list(draws), dtype=object), stacked.shape[0] * stacked.shape[1])
-    each["prob_positive"] = np.where(quantity == "mcp_efficacy_treatment", np.nan, each["prob_positive"])
+    of_draws = {"quantity": list(draws), "units": [one.attrs["units"] for one in draws.values()]}
+    repeats = stacked.shape[0] * stacked.shape[1]
+    named = {name: np.tile(np.array(values, dtype=object), repeats) for name, values in of_draws.items()}
+    each["prob_positive"] = np.where(named["quantity"] == "mcp_efficacy_treatment", np.nan, each["prob_positive"])
     constant = {"interval_kind": kind, "interval_prob": prob}
-    return pd.DataFrame(_places(found, len(draws)) | {"quantity": quantity} | each | constant, columns=list(FORECAST))
+    return pd.DataFrame(_places(found, len(draws)) | named | each | constant, columns=list(FORECAST))
 
 
 def forecast_scenario_table(result: xr.DataTree) -> pd.DataFrame:

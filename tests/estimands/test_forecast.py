@@ -114,6 +114,11 @@ def test_horizons_are_in_order_each_once_and_end_with_the_steady_state():
     assert found["extrapolated"].values.tolist() == [0, 0, 1, 1] and found.attrs["longest_duration"] == 30
 
 
+def test_a_single_year_needs_no_list():
+    fake = fake_two_pools()
+    assert mb.forecast(fake, 10)["forecast"].identical(mb.forecast(fake, [10])["forecast"])
+
+
 def test_the_same_seed_gives_the_same_numbers_whatever_years_are_asked(result):
     again = mb.forecast(fake_two_pools(), [10, 70])["forecast"].to_dataset()
     for name in ("effect", "soc_change"):
@@ -184,6 +189,7 @@ def test_saving_and_loading_keeps_a_forecast(result, tmp_path):
     ("arguments", "message"),
     [
         ({"years": []}, "years: no year is given"),
+        ({"years": "10"}, r"years: expected numbers such as \[10, 20, 50\], found '10'"),
         ({"years": [-1]}, "years: expected a number of at least 0, found -1"),
         ({"years": ["ten"]}, "years: expected a number of at least 0, found 'ten'"),
         ({"years": [float("nan")]}, "years: expected a number of at least 0, found nan"),

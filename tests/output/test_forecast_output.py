@@ -38,6 +38,7 @@ def test_the_table_states_what_the_draws_say(result):
     assert len(table) == 2 * 4 * 6 and set(table["interval_kind"]) == {"eti"} and set(table["interval_prob"]) == {0.95}
     for row in table.to_dict("records"):
         name, _, pool = row["quantity"].rstrip("]").partition("[")
+        assert row["units"] == {"soc_change": "g/kg"}.get(name, found[name].attrs["units"])
         draws = found[name].sel(target=f"{row['level']}: {row['name']}", horizon=row["horizon"])
         draws = (draws.sel(outcome=pool) if pool else draws).values
         assert row["mean"] == pytest.approx(draws.mean(), abs=1e-12)
@@ -79,6 +80,7 @@ def test_lines_hold_the_numbers_of_the_tables_and_mark_extrapolation(result):
     text = f"SOC {change[0]:+.0f} % ({change[1]:.0f} to {change[2]:.0f})"
     (line,) = [line for line in lines[:6] if line.startswith("  20 years:")]
     assert text in line and "most probable" in line
+    assert sum("by 50 years*" in line and "by 20 years (" in line for line in lines) == 2
     assert sum("years*:" in line for line in lines) == 2 and sum("state*:" in line for line in lines) == 2
     assert "longest duration of the table, 30 years" in lines[-1]
 
