@@ -18,7 +18,12 @@ SIMULATED: Final = "simulated"
 
 
 def locate_columns(
-    available: Sequence[str], data: DataSection, used: Collection[str] = (), wordy: Collection[str] = ()
+    available: Sequence[str],
+    data: DataSection,
+    used: Collection[str] = (),
+    wordy: Collection[str] = (),
+    *,
+    two_pools: bool = False,
 ) -> tuple[dict[str, str], list[Problem]]:
     """Return where the columns of a layout stand in a table.
 
@@ -32,6 +37,8 @@ def locate_columns(
         Further names that are needed: the formula's moderators.
     wordy : collection of str
         Columns that hold texts, which are not proposed for numbers.
+    two_pools : bool
+        The model is of the two-pool family, which cannot do without a pool.
 
     Returns
     -------
@@ -61,7 +68,7 @@ def locate_columns(
         rest = [n for n in free if n not in guesses.values() and not (known[name].kind == "number" and n in wordy)]
         if name not in guesses and (guess := best_guess(name, rest)):
             guesses[name] = guess
-    problems += [_column_absent(known[name], guesses.get(name), data.layout) for name in lacking] + sugars
+    problems += [_column_absent(known[name], guesses.get(name), data.layout, two_pools) for name in lacking] + sugars
     return names, problems + _means_mapped_twice(names, data)
 
 
@@ -153,12 +160,13 @@ def _sugars_of_plots(available: Sequence[str], names: Mapping[str, str], data: D
     ]
 
 
-def _column_absent(column: Column, guess: str | None, layout: str) -> Problem:
+def _column_absent(column: Column, guess: str | None, layout: str, two_pools: bool) -> Problem:
     remedy = f"Give the table a column {column.name}, or map one of yours: --set data.columns.{column.name}=NAME."
     if guess:
         remedy = f"If it is your column {guess!r}: --set data.columns.{column.name}={_quoted(guess)}."
     elif column.outcome in _OTHER:
-        remedy += f" Without that pool: --set 'data.outcomes=[\"{_OTHER[column.outcome]}\"]'."
+        model = "--model arm-based " if two_pools else ""
+        remedy += f" Without that pool: {model}--set 'data.outcomes=[\"{_OTHER[column.outcome]}\"]'."
     if others := instead_of(layout, column.name):
         remedy += f" Or give {' and '.join(others)}."
     return Problem(

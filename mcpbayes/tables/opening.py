@@ -17,7 +17,7 @@ from mcpbayes.tables.moderators import read_moderators
 from mcpbayes.tables.reading import unread_cells
 from mcpbayes.tables.recognising import lacking_columns
 from mcpbayes.tables.schema import bad_rows, read_cells
-from mcpbayes.vocabulary import AMINO_SUGARS, FUNGAL_NECROMASS, NECROMASS, POOLS
+from mcpbayes.vocabulary import AMINO_SUGARS, FUNGAL_NECROMASS, NECROMASS, POOLS, TWO_POOL
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def open_table(raw: pd.DataFrame, model: Specification) -> tuple[Opened, list[Pr
     """
     data, moderators = model.data, parse(model.moderators.formula)
     known = columns(data.layout, data.outcomes)
-    names, problems = locate_columns(list(raw.columns), data, moderators, text_columns(raw))
+    two_pools = model.family == TWO_POOL
+    names, problems = locate_columns(list(raw.columns), data, moderators, text_columns(raw), two_pools=two_pools)
     problems += unused_columns(list(raw.columns), names, data, moderators)
     used = {*names.values(), *(names.get(name, name) for name in moderators)}
     unread = [problem for problem in unread_cells(raw) if problem.column in used]
