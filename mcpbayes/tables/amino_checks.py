@@ -9,7 +9,6 @@ import pandas as pd
 from mcpbayes.errors import Problem
 from mcpbayes.measurement.amino_parts import largest_rho_within
 from mcpbayes.measurement.amino_sugars import MASS_RATIO, fungal_necromass
-from mcpbayes.measurement.factor_draws import largest_rho_b
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.amino_sugars import SOURCE, has_both
 from mcpbayes.tables.columns import CONTROL, ROLES
@@ -44,7 +43,9 @@ def has_amino_sugars(rows: pd.DataFrame, outcomes: Sequence[str]) -> bool:
     )
 
 
-def amino_problems(rows: pd.DataFrame, made: pd.DataFrame, group: pd.Series, data: DataSection) -> list[Problem]:
+def amino_problems(
+    rows: pd.DataFrame, made: pd.DataFrame, group: pd.Series, data: DataSection, rho_b: float
+) -> list[Problem]:
     """Return what is to be said of the necromass of a table with amino sugars.
 
     Parameters
@@ -58,6 +59,8 @@ def amino_problems(rows: pd.DataFrame, made: pd.DataFrame, group: pd.Series, dat
         Rows of one group share a control.
     data : DataSection
         Factors and units.
+    rho_b : float
+        ϱ_b above which an arm is said to have no fungi.
     """
     arms = pd.concat([_arms(rows, made, group, role) for role in ROLES])
     here = arms[arms["source"] == FROM_AMINO_SUGARS]
@@ -65,7 +68,7 @@ def amino_problems(rows: pd.DataFrame, made: pd.DataFrame, group: pd.Series, dat
     if errors:
         return errors
     apart = makes_parts(data.outcomes)
-    found = [_origin(arms, data), *_left_out(arms), *_half(arms, apart), *_no_fungi(here, data)]
+    found = [_origin(arms, data), *_left_out(arms), *_half(arms, apart), *_no_fungi(here, data, rho_b)]
     return found + (_unused_spreads(rows, made) + _too_close(rows, made, data) if apart else [])
 
 
@@ -133,10 +136,9 @@ def _half(arms: pd.DataFrame, apart: bool) -> Iterator[Problem]:
         )
 
 
-def _no_fungi(here: pd.DataFrame, data: DataSection) -> Iterator[Problem]:
+def _no_fungi(here: pd.DataFrame, data: DataSection, rho_b: float) -> Iterator[Problem]:
     """Yield a warning for arms in which bacteria explain all glucosamine: their fungal necromass is not positive."""
     apart = makes_parts(data.outcomes)
-    rho_b = largest_rho_b(data.factors) if apart else data.factors.rho_b.middle
     with_some = f" with some of the factors {data.factors.name!r}" if apart and not data.factors.fixed else ""
     kept = "the fungal pool is missing there, bacterial necromass and SOC are used" if apart else _KEPT
     fungal = fungal_necromass(here[GLUCOSAMINE], here[MURAMIC_ACID], 1.0, rho_b)

@@ -40,7 +40,7 @@ from mcpbayes.tables.levels import kind_level, kinds_of, site_level, site_names
 from mcpbayes.tables.moderators import PREFIX, complete_rows, moderator_columns
 from mcpbayes.tables.moments import arm_dataset, imputed_counts
 from mcpbayes.tables.opening import Opened, open_table
-from mcpbayes.tables.part_arms import makes_parts
+from mcpbayes.tables.part_arms import makes_parts, most_bacterial
 from mcpbayes.tables.reading import ENCODING, as_table, read_file
 from mcpbayes.tables.recognising import other_layout
 from mcpbayes.tables.schema import bad_rows
@@ -190,7 +190,7 @@ def _comparisons(
     group = group_controls(rows, identifying)
     problems += differing_controls(rows, group, names, opened.raw, strict, silent, known)
     if data.layout != "contrast":
-        rows, new = _with_necromass(rows, group, data)
+        rows, new = _with_necromass(rows, group, model)
         bad = bad_rows([*known, *new])
         sound = rows[~(rows.index.isin(bad) | rows[CONTROL_ROW].isin(bad))]
         problems += new + checks.pools_in_both_arms(sound, names, data.outcomes)
@@ -201,15 +201,18 @@ def _comparisons(
     return filled_from_group(rows, group, silent).assign(control_group=group), names, problems
 
 
-def _with_necromass(rows: pd.DataFrame, group: pd.Series, data: DataSection) -> tuple[pd.DataFrame, list[Problem]]:
+def _with_necromass(rows: pd.DataFrame, group: pd.Series, model: Specification) -> tuple[pd.DataFrame, list[Problem]]:
     """Return the rows with necromass made of amino sugars, where it is, and what is to be said of that."""
+    data = model.data
     if not amino_checks.has_amino_sugars(rows, data.outcomes):
         return rows, []
     if makes_parts(data.outcomes):
-        made = converted_parts(rows, necromass_source(rows, group, data.necromass_from, PARTS), data)
+        rho_b = most_bacterial(model)
+        made = converted_parts(rows, necromass_source(rows, group, data.necromass_from, PARTS), data, rho_b)
     else:
+        rho_b = data.factors.rho_b.middle
         made = converted(rows, necromass_source(rows, group, data.necromass_from), central(data.factors))
-    return made, amino_checks.amino_problems(rows, made, group, data)
+    return made, amino_checks.amino_problems(rows, made, group, data, rho_b)
 
 
 def _structure(rows: pd.DataFrame, model: Specification) -> tuple[pd.Series, str, str, list[Problem]]:

@@ -12,8 +12,9 @@ from made_tables import spoilt
 import mcpbayes as mb
 from mcpbayes.errors import DataError
 from mcpbayes.measurement.amino_parts import bacterial_share, parts_correlation, parts_covariance
-from mcpbayes.measurement.factor_draws import draw_triples, largest_rho_b
+from mcpbayes.measurement.factor_draws import draw_triples, largest_rho_b, strata_of_parts
 from mcpbayes.specification.factors import NAMED
+from mcpbayes.tables.part_arms import most_bacterial
 
 CONVENTIONAL = REPORTED | {"data.factors.set": "conventional"}
 RATIO = 179.17 / 251.23
@@ -114,15 +115,24 @@ def test_fungal_necromass_that_may_be_nothing_is_named():
     assert variance > 0.25 and "fungal-necromass-faint" not in said(plain())
 
 
-def test_with_factors_in_doubt_it_is_missing_where_any_of_them_leaves_no_fungi():
-    largest = largest_rho_b(NAMED["uncertain"])
-    assert largest == draw_triples(NAMED["uncertain"]).rho_b.max() > 3
-    table = spoilt(sugar_table(), 3, muramic_acid_treatment=0.45 * sugar_table().loc[1, "glucosamine_treatment"])
+def test_with_factors_in_doubt_it_is_missing_where_those_of_any_world_leave_no_fungi():
+    uncertain = NAMED["uncertain"]
+    largest = [largest_rho_b(uncertain, worlds) for worlds in (1, 8, 80)]
+    assert largest == [max(np.median(part.rho_b) for part in strata_of_parts(uncertain, n)) for n in (1, 8, 80)]
+    assert largest == sorted(largest) and largest[-1] < draw_triples(uncertain).rho_b.max()
+    assert largest_rho_b(NAMED["conventional"], 8) == 2.0
+    table = spoilt(sugar_table(), 3, muramic_acid_treatment=0.52 * sugar_table().loc[1, "glucosamine_treatment"])
     assert "no-fungal-necromass" not in said(prepared(table))
     data = prepared(table, data__factors__set="uncertain")
-    message = said(data)["no-fungal-necromass"]["message"]
-    assert "explain all glucosamine with some of the factors 'uncertain', so that" in message
+    problem = said(data)["no-fungal-necromass"]
+    assert "explain all glucosamine with some of the factors 'uncertain', so that" in problem["message"]
+    assert problem["expected"] == "less than 0.509 with 2.76 moles of glucosamine per mole"
     assert np.isnan(in_row(data, 3)["mean"].sel(outcome="fungal_necromass"))
+    once = prepared(table, data__factors__set="uncertain", sampling__worlds=1)
+    assert in_row(once, 3)["mean"].sel(outcome="fungal_necromass") > 0
+    assert (
+        most_bacterial(model(data__factors__set="uncertain", data__dispersion__sd_model="hierarchical")) == largest[2]
+    )
 
 
 def test_muramic_acid_alone_makes_bacterial_necromass():
