@@ -73,12 +73,14 @@ def factor_doubt_of_parts(arms: xr.Dataset, model: Specification, worlds: int) -
 
 def _refuse_more_worlds(arms: xr.Dataset, rho_b: float) -> None:
     """Refuse worlds in which fungal necromass would be missing in arms that have it in the data."""
-    share = bacterial_share(*arms["amino_mean"].transpose("amino_sugar", "arm").values, rho_b)
+    glucosamine, muramic_acid = arms["amino_mean"].transpose("amino_sugar", "arm").values
+    share = bacterial_share(glucosamine, muramic_acid, rho_b)
     there = converted_arms(arms) & np.isfinite(arms["mean"].sel(outcome=words.FUNGAL_NECROMASS).values)
     if lost := int((there & (share >= 1)).sum()):
         raise SpecificationError(
             f"with ϱ_b = {rho_b:.2f} in one of so many worlds bacteria explain all glucosamine of {lost} "
-            f"arm{'s' if lost > 1 else ''} prepared with fungal necromass; prepare the table with the same number of worlds",
+            f"arm{'s' if lost > 1 else ''} prepared with fungal necromass; prepare the table with the same number of "
+            "worlds",
             "sampling.worlds",
         )
 

@@ -12,6 +12,7 @@ from mcpbayes.measurement.amino_sugars import MASS_RATIO, fungal_necromass
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.amino_sugars import SOURCE, has_both
 from mcpbayes.tables.columns import CONTROL, ROLES
+from mcpbayes.tables.fungal import MISSING_THERE
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, rho_column
 from mcpbayes.tables.part_arms import makes_parts
 from mcpbayes.tables.unit_checks import PURE_CARBON, RATIO_BOUNDS
@@ -140,14 +141,15 @@ def _no_fungi(here: pd.DataFrame, data: DataSection, rho_b: float) -> Iterator[P
     """Yield a warning for arms in which bacteria explain all glucosamine: their fungal necromass is not positive."""
     apart = makes_parts(data.outcomes)
     with_some = f" with some of the factors {data.factors.name!r}" if apart and not data.factors.fixed else ""
-    kept = "the fungal pool is missing there, bacterial necromass and SOC are used" if apart else _KEPT
+    kept = f"nothing; {MISSING_THERE}" if apart else f"not positive; {_KEPT}"
     fungal = fungal_necromass(here[GLUCOSAMINE], here[MURAMIC_ACID], 1.0, rho_b)
     none = here[fungal <= 0]
     if len(none):
+        count = _count(none)
         yield Problem(
             "no-fungal-necromass",
-            f"in {_count(none)} arms bacteria explain all glucosamine{with_some}, so that fungal necromass is not "
-            f"positive; {kept}",
+            f"in {count} arm{'' if apart and count == 1 else 's'} bacteria explain all glucosamine{with_some}, so that "
+            f"fungal necromass is {kept}",
             "warning",
             rows=tuple(dict.fromkeys(none["row"])),
             value=f"muramic acid/glucosamine up to {(none[MURAMIC_ACID] / none[GLUCOSAMINE]).max():.3g}",

@@ -33,7 +33,7 @@ from mcpbayes.tables.below import stray_rows, without_notes
 from mcpbayes.tables.columns import CONTROL, measured
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
 from mcpbayes.tables.cvs import with_cvs
-from mcpbayes.tables.fungal import hardly_any_fungi, without_fungi
+from mcpbayes.tables.fungal import without_faint_fungi, without_fungi
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, comparisons
 from mcpbayes.tables.levels import kind_level, kinds_of, site_level, site_names
@@ -255,6 +255,9 @@ def _dataset(
         if data.layout == "plot":
             part["source_rho"] = part["source_rho"].where(part["source_rho"] != REPORTED, DERIVED)
         part, new = with_cvs(part, rows, controls, model)
+        if makes_parts(data.outcomes):
+            part, faint = without_faint_fungi(part, rows, most_bacterial(model))
+            new += [*faint, notes.no_scenarios()]
         part.attrs |= {"imputed": json.dumps(imputed_counts(part)), "unit": opened.unit}
         new += spread_notes.dispersion_notes(opened, data)
     attrs = {
@@ -267,8 +270,6 @@ def _dataset(
         "control_rule": rule,
         "simulated": int(_is_simulated(opened.raw)),
     }
-    if makes_parts(data.outcomes) and not contrast:
-        new += [*hardly_any_fungi(part), notes.no_scenarios()]
     dataset = dataset.merge(part).assign_attrs(attrs | part.attrs)
     if model.family == TWO_POOL:
         dataset[DURATION] = xr.Variable("comparison", rows[DURATION].to_numpy(float), {"units": "years"})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_parts import part_result, part_table
+from made_parts import part_result, part_table, sugar_table
 
 import mcpbayes as mb
 from mcpbayes.errors import SpecificationError
@@ -134,6 +134,27 @@ def test_a_control_without_fungal_necromass_has_no_ratio_and_says_why() -> None:
     assert rows.loc[["log_delta_mcp", "delta_mcp[fungal_necromass]", "effect[necromass]"], "mean"].isna().all()
     assert np.isfinite(rows.loc["effect[bacterial_necromass]", "mean"])
     assert np.isfinite(change.sel(target="mean: kind=straw")["delta_mcp"]).all()
+
+
+@pytest.mark.parametrize("made", ["reported", "amino sugars"])
+def test_a_control_with_faint_fungi_has_no_ratio(made) -> None:
+    table = (part_table() if made == "reported" else sugar_table()).astype(object)
+    first = table["study"] == "S1"
+    if made == "reported":
+        table.loc[first, "fungal_necromass_control_sd"] = 1.5 * table.loc[first, "fungal_necromass_control"]
+    else:
+        table.loc[first, "muramic_acid_control"] = 0.48 * table.loc[first, "glucosamine_control"]
+    tree = part_result(table)
+    data = tree["data"].to_dataset()
+    faint = ~data["treated"].values & (data["control_of_arm"].values == "S1: control 1")
+    assert data["log_mean"].values[faint].shape == (1, 3) and np.isnan(data["log_mean"].values[faint, 0]).all()
+    change = delta_mcp(tree)["delta_mcp"].to_dataset()
+    one = change.sel(target="comparison: S1: straw")
+    assert str(one["absent"].values) == "the control arm has no fungal_necromass"
+    assert np.isnan(one["mcp_efficacy_control"]).all() and np.isnan(one["delta_mcp_part"]).all()
+    before = ratios(tree, "arithmetic", [f"S{i}: control 1" for i in (2, 3, 4)])
+    mean = change.sel(target="mean: kind=straw")["mcp_efficacy_control"]
+    np.testing.assert_allclose(mean, sum(before), rtol=1e-13)
 
 
 def test_without_any_complete_control_there_are_effects_only() -> None:

@@ -90,8 +90,8 @@ def test_without_fungal_glucosamine_the_fungal_pool_is_missing_and_counted():
     problem = said(data)["no-fungal-necromass"]
     assert (problem["severity"], problem["rows"]) == ("warning", [3])
     assert problem["message"] == (
-        "in 1 arms bacteria explain all glucosamine, so that fungal necromass is not positive; the fungal pool is "
-        "missing there, bacterial necromass and SOC are used"
+        "in 1 arm bacteria explain all glucosamine, so that fungal necromass is nothing; the fungal pool is missing "
+        "there, the other pools of the arm are used"
     )
     one = in_row(data, 3)
     assert np.isnan(one["log_mean"].sel(outcome="fungal_necromass"))
@@ -106,13 +106,32 @@ def test_without_fungal_glucosamine_the_fungal_pool_is_missing_and_counted():
     assert json.loads(data.attrs["imputed"])["sd"]["fungal_necromass"] == 0
 
 
-def test_fungal_necromass_that_may_be_nothing_is_named():
+def test_fungal_necromass_not_to_be_told_from_nothing_is_missing_without_any_correction():
     table = spoilt(sugar_table(), 3, muramic_acid_treatment=0.65 * sugar_table().loc[1, "glucosamine_treatment"])
     data = prepared(table)
     warning = said(data)["fungal-necromass-faint"]
-    assert (warning["severity"], warning["value"]) == ("warning", "S1: straw")
-    variance = in_row(data, 3)["sampling_covariance"].sel(outcome="fungal_necromass", outcome_bis="fungal_necromass")
-    assert variance > 0.25 and "fungal-necromass-faint" not in said(plain())
+    assert (warning["severity"], warning["value"], warning["rows"]) == ("warning", "S1: straw", [3])
+    assert warning["message"] == (
+        "in 1 arm fungal necromass is not to be told from nothing: it is less than two standard errors above zero; the "
+        "fungal pool is missing there, the other pools of the arm are used. With it the fungal pool is missing in 1 of "
+        "8 comparisons"
+    )
+    one, fungal = in_row(data, 3), {"outcome": "fungal_necromass"}
+    for name in ("mean", "log_mean", "cv", "n"):
+        assert np.isnan(one[name].sel(fungal)) and np.isfinite(one[name].sel(outcome=THREE[1:])).all()
+    assert one["source_sd"].sel(fungal) == one["source_n"].sel(fungal) == "" and one["bacterial_share"] == 0
+    assert np.isnan(one["sampling_covariance"].sel(fungal)).all()
+    rest = {"outcome": THREE[1:], "outcome_bis": THREE[1:]}
+    assert np.linalg.eigvalsh(one["sampling_covariance"].sel(rest).values).min() > 0
+    others = data["arm"].values != one["arm"].item()
+    np.testing.assert_array_equal(data["log_mean"].values[others], plain()["log_mean"].values[others])
+    assert "fungal-necromass-faint" not in said(plain())
+
+
+def test_with_factors_in_doubt_the_largest_that_is_fitted_says_whether_it_is_faint():
+    table = spoilt(sugar_table(), 3, muramic_acid_treatment=0.47 * sugar_table().loc[1, "glucosamine_treatment"])
+    assert np.isfinite(in_row(prepared(table), 3)["mean"]).all()
+    assert "fungal-necromass-faint" in said(prepared(table, data__factors__set="uncertain"))
 
 
 def test_with_factors_in_doubt_it_is_missing_where_those_of_any_world_leave_no_fungi():

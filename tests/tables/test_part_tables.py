@@ -64,7 +64,10 @@ def test_fungal_necromass_of_zero_or_less_is_missing_and_the_others_are_used(typ
     table = spoilt(part_table(), 4, fungal_necromass_treatment=typed)
     problem = problems_of(table)["fungal-necromass-missing"]
     assert (problem.severity, problem.rows, problem.column) == ("warning", (4,), "fungal_necromass_treatment")
-    assert (problem.message.split(":")[0], problem.value) == ("fungal necromass is zero or less in 1 row", typed)
+    assert problem.value == typed and problem.message == (
+        "in 1 row fungal necromass is nothing: zero or less; the fungal pool is missing there, the other pools of the "
+        "arm are used"
+    )
     assert not {"fungal-necromass-negative", "fungal-necromass-zero"} & set(problems_of(table))
     data = mb.prepare(table, model())
     arm = data["arm_of_comparison"].values[data["source_row"].values == 4].item()
@@ -73,6 +76,14 @@ def test_fungal_necromass_of_zero_or_less_is_missing_and_the_others_are_used(typ
     assert np.isfinite(one["log_mean"].sel(outcome=["bacterial_necromass", "soc"])).all()
     assert one["source_sd"].sel(outcome="fungal_necromass") == ""
     assert "missing-pool" in problems_of(table)
+
+
+def test_a_comparison_of_faint_fungi_alone_is_an_error():
+    others = {f"{pool}_{role}": "" for pool in THREE[1:] for role in ("control", "treatment")}
+    others |= {f"{name}_sd": "" for name in others}
+    table = spoilt(part_table(), 3, **others, fungal_necromass_treatment=2.0, fungal_necromass_treatment_sd=3.5)
+    errors = [problem for problem in mb.check_table(table, model()) if problem.severity == "error"]
+    assert [(error.check, error.rows) for error in errors] == [("no-pool-in-both-arms", (3,))]
 
 
 def test_a_part_in_another_unit_and_parts_above_soc_are_named():
