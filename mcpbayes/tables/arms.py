@@ -33,7 +33,7 @@ from mcpbayes.tables.below import stray_rows, without_notes
 from mcpbayes.tables.columns import CONTROL, measured
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
 from mcpbayes.tables.cvs import with_cvs
-from mcpbayes.tables.fungal import without_faint_fungi, without_fungi
+from mcpbayes.tables.fungal import controls_as_read, without_faint_fungi, without_fungi
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, comparisons
 from mcpbayes.tables.levels import kind_level, kinds_of, site_level, site_names
@@ -116,6 +116,7 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
     raw, below = without_notes(raw, model.data.columns.get("study", "study"))
     opened, problems = open_table(raw, model)
     problems += below + notes.encoding_note(raw.attrs.get(ENCODING))
+    read = opened.frame
     opened, new = without_fungi(opened, model.data)
     problems += new
     problems += _row_problems(opened, model.data, problems)
@@ -124,7 +125,7 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
         return None, _placed(problems, raw)
     opened, arm_of_plot, new = _arms(opened, model.data)
     problems += new
-    rows, names, new = _comparisons(opened, model, plots.at_arms(problems, arm_of_plot))
+    rows, names, new = _comparisons(opened, model, plots.at_arms(problems, arm_of_plot), read)
     problems += plots.at_plots(new, arm_of_plot)
     if _has_errors(problems):
         # of a part of the rows it would only echo the errors of the others
@@ -166,9 +167,12 @@ def _arms(opened: Opened, data: DataSection) -> tuple[Opened, dict[int, int], li
 
 
 def _comparisons(
-    opened: Opened, model: Specification, known: Sequence[Problem]
+    opened: Opened, model: Specification, known: Sequence[Problem], read: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, str], list[Problem]]:
-    """Return the complete comparisons, each with the group of its control, and what is wrong between them."""
+    """Return the complete comparisons, each with the group of its control, and what is wrong between them.
+
+    `read` holds the cells as the table has them, those of fungal necromass that cannot be used included.
+    """
     data = model.data
     rows, names, problems = comparisons(opened.frame, opened.names, data.layout, data.outcomes)
     rows, incomplete = complete_rows(rows, names, model.moderators.missing, known)
@@ -187,8 +191,9 @@ def _comparisons(
         identifying = data.outcomes
         stems = measured(identifying)
         strict = list(dict.fromkeys(c for stem in stems for c in arm_columns("comparison", stem, CONTROL).cells))
-    group = group_controls(rows, identifying)
-    problems += differing_controls(rows, group, names, opened.raw, strict, silent, known)
+    as_read = controls_as_read(rows, read, data)
+    group = group_controls(as_read, identifying)
+    problems += differing_controls(as_read, group, names, opened.raw, strict, silent, known)
     if data.layout != "contrast":
         rows, new = _with_necromass(rows, group, model)
         bad = bad_rows([*known, *new])

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mcpbayes.errors import Problem
 from mcpbayes.measurement.factor_draws import PartFactors
 from mcpbayes.specification.structure import DataSection
-from mcpbayes.tables.columns import DISPERSIONS, INTERVALS, dispersion_column, mean_column
-from mcpbayes.tables.layouts import CONTROL_ROW, roles_of_row
+from mcpbayes.tables.columns import CONTROL, DISPERSIONS, INTERVALS, dispersion_column, mean_column
+from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, roles_of_row
 from mcpbayes.tables.opening import Opened
 from mcpbayes.tables.part_arms import BACTERIAL_SHARE, of_parts, with_factors_of_parts
 from mcpbayes.vocabulary import FUNGAL_NECROMASS, PARTS
@@ -51,6 +51,30 @@ def without_fungi(opened: Opened, data: DataSection) -> tuple[Opened, list[Probl
             cells = [mean, *(dispersion_column(data.layout, FUNGAL_NECROMASS, role, kind) for kind in kinds)]
             frame = frame.assign(**{name: frame[name].where(~bad, np.nan) for name in cells if name in frame})
     return replace(opened, frame=frame), problems
+
+
+def controls_as_read(rows: pd.DataFrame, read: pd.DataFrame, data: DataSection) -> pd.DataFrame:
+    """Return the rows with the cells of their controls' fungal necromass as the table has them, zero or less included.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row per comparison, of a table from `without_fungi`.
+    read : DataFrame
+        The cells before that.
+    data : DataSection
+        Layout and outcomes; other layouts name their controls.
+
+    Notes
+    -----
+    Rows share a control by what was reported of it, whether or not that can be used.
+    """
+    mean, *others = arm_columns("comparison", FUNGAL_NECROMASS, CONTROL).cells
+    if FUNGAL_NECROMASS not in data.outcomes or data.layout != "comparison" or mean not in read:
+        return rows
+    cells = read.loc[rows.index]
+    there = [name for name in (mean, *others) if name in cells]
+    return rows.assign(**{name: rows[name].where(~(cells[mean] <= 0), cells[name]) for name in there})
 
 
 def without_faint_fungi(arms: xr.Dataset, rows: pd.DataFrame, rho_b: float) -> tuple[xr.Dataset, list[Problem]]:

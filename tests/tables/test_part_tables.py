@@ -78,6 +78,23 @@ def test_fungal_necromass_of_zero_or_less_is_missing_and_the_others_are_used(typ
     assert "missing-pool" in problems_of(table)
 
 
+@pytest.mark.parametrize("typed", ["-0.2", "0", "3.1"])
+def test_rows_share_a_control_whose_fungal_necromass_cannot_be_used(typed):
+    table = part_table().astype(object)
+    table.loc[table["study"] == "S1", ["fungal_necromass_control", "fungal_necromass_control_sd"]] = [typed, 0.4]
+    data = mb.prepare(table, model())
+    assert data.sizes["control"] == mb.prepare(part_table(), model()).sizes["control"] == 4
+    assert "control_id" not in table
+
+
+def test_named_controls_differ_in_fungal_necromass_that_cannot_be_used():
+    table = part_table(control_id="CK").astype(object)
+    first = table["study"] == "S1"
+    table.loc[first, ["fungal_necromass_control", "fungal_necromass_control_sd"]] = ["-0.2", 0.4]
+    assert "control-differs" not in problems_of(table)
+    assert problems_of(spoilt(table, 2, fungal_necromass_control="-0.3"))["control-differs"].rows == (2, 3)
+
+
 def test_a_comparison_of_faint_fungi_alone_is_an_error():
     others = {f"{pool}_{role}": "" for pool in THREE[1:] for role in ("control", "treatment")}
     others |= {f"{name}_sd": "" for name in others}
