@@ -33,7 +33,7 @@ from mcpbayes.tables.below import stray_rows, without_notes
 from mcpbayes.tables.columns import CONTROL, measured
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
 from mcpbayes.tables.cvs import with_cvs
-from mcpbayes.tables.fungal import controls_as_read, without_faint_fungi, without_fungi
+from mcpbayes.tables.fungal import controls_as_read, controls_left_out, without_faint_fungi, without_fungi
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, comparisons
 from mcpbayes.tables.levels import kind_level, kinds_of, site_level, site_names
@@ -262,7 +262,7 @@ def _dataset(
         part, new = with_cvs(part, rows, controls, model)
         if makes_parts(data.outcomes):
             part, faint = without_faint_fungi(part, rows, most_bacterial(model))
-            new += [*faint, notes.no_scenarios()]
+            new += [*faint, *notes.controls_without_fungi(controls_left_out(part)), notes.no_scenarios()]
         part.attrs |= {"imputed": json.dumps(imputed_counts(part)), "unit": opened.unit}
         new += spread_notes.dispersion_notes(opened, data)
     attrs = {

@@ -16,7 +16,7 @@ from mcpbayes.tables.columns import CONTROL, DISPERSIONS, INTERVALS, dispersion_
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, roles_of_row
 from mcpbayes.tables.opening import Opened
 from mcpbayes.tables.part_arms import BACTERIAL_SHARE, of_parts, with_factors_of_parts
-from mcpbayes.vocabulary import FUNGAL_NECROMASS, PARTS
+from mcpbayes.vocabulary import FUNGAL_NECROMASS, PARTS, SOC
 
 #: Standard error of a log mean from which on the mean is not to be told from nothing.
 FAINT: Final = 0.5
@@ -138,6 +138,31 @@ def without_faint_fungi(arms: xr.Dataset, rows: pd.DataFrame, rho_b: float) -> t
             )
         )
     return arms, problems
+
+
+def controls_left_out(arms: xr.Dataset) -> str:
+    """Return of how many controls r₀ at the levels mean and new is, and what that does to it; empty where of all.
+
+    Parameters
+    ----------
+    arms : xarray.Dataset
+        Arms, or group ``data`` of a result, with fungal and bacterial necromass and SOC as outcomes.
+
+    Notes
+    -----
+    Fungal necromass that is nothing, or not to be told from nothing, is missing, so that those are left out whose
+    fungal share is the smallest.
+    """
+    own = arms["log_mean"].sel(outcome=[*PARTS, SOC]).transpose("arm", "outcome").values[~arms["treated"].values]
+    there = np.isfinite(own)
+    total, complete, fungal = len(own), int(there.all(axis=1).sum()), int((~there[:, 0]).sum())
+    if not fungal:
+        return ""
+    are = f"{fungal} {'are' if fungal > 1 else 'is'} left out for want of fungal necromass"
+    return (
+        f"r₀ at the levels mean and new is of {complete} of {total} control{'s' if total > 1 else ''}: {are}; where "
+        "there is none, or next to none, the fungal share of r₀ is too high without them"
+    )
 
 
 def faint_fungi(arms: xr.Dataset) -> NDArray[np.bool_]:

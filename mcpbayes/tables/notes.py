@@ -101,6 +101,11 @@ def _unobserved_pool(outcome: str, rest: Sequence[str], comparisons: int) -> Pro
     )
 
 
+def controls_without_fungi(said: str) -> list[Problem]:
+    """Return the note that r₀ is not of all controls, with what `mcpbayes.tables.fungal.controls_left_out` says."""
+    return [Problem("controls-without-fungi", said, "note")] if said else []
+
+
 def no_scenarios() -> Problem:
     """Return the note that pools of necromass apart have no scenario classes."""
     return Problem(

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from made_parts import part_result, part_table
+from made_parts import REPORTED, part_result, part_table
 
 import mcpbayes as mb
 from mcpbayes.output.document.parts import apart, contribution_lines, contributions
@@ -47,6 +47,21 @@ def test_the_report_says_where_the_change_comes_from_and_how(page):
     assert "Δr = ΔrF + ΔrB" in page and "as the sum of what fungal and bacterial necromass C contribute" in page
     assert "δ = θN − θC" not in page, "necromass is no outcome of this model"
     assert "no scenario classes" in page and "fungal_necromass C" not in page
+
+
+def test_the_report_says_of_how_many_controls_the_ratio_is(page):
+    assert "r₀ at the levels" not in page
+    table = part_table().astype(object)
+    table.loc[table["study"] == "S1", "fungal_necromass_control"] = "-0.2"
+    result = mb.delta_mcp(part_result(table, draws=20))
+    said = (
+        "r₀ at the levels mean and new is of 3 of 4 controls: 1 is left out for want of fungal necromass; where there "
+        "is none, or next to none, the fungal share of r₀ is too high without them"
+    )
+    less = re.sub(r"<[^>]+>", "", render(result, summary=mb.summarise(result)))
+    assert f"although it grows. {said}." in less
+    notes = {problem.check: problem for problem in mb.check_table(table, mb.load_model(settings=REPORTED))}
+    assert notes["controls-without-fungi"].message == said and notes["controls-without-fungi"].severity == "note"
 
 
 def test_a_run_ends_with_what_either_pool_contributes(result, summary):

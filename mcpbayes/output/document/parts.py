@@ -11,6 +11,7 @@ from mcpbayes.estimands.unobserved import unobserved_at
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.estimates import by_quantity, cell, rows_by_level, shown_name
 from mcpbayes.output.document.material import Row, heading, outcome_words
+from mcpbayes.tables.fungal import controls_left_out
 
 _POINTS: Final = "percentage points"
 
@@ -37,6 +38,12 @@ def contributions(data: xr.Dataset, summary: pd.DataFrame) -> list[Row]:
     if not apart(data) or not summary["quantity"].isin([str(COLUMNS[0]["quantity"])]).any():
         return []
     return rows_by_level(data, summary, COLUMNS)
+
+
+def controls_line(data: xr.Dataset) -> str:
+    """Return of how many controls r₀ is, where some are left out for want of fungal necromass; else empty."""
+    said = controls_left_out(data) if apart(data) else ""
+    return f"{said}." if said else ""
 
 
 def contribution_lines(data: xr.Dataset, summary: pd.DataFrame, names: list[str]) -> list[str]:
