@@ -8,8 +8,10 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.layout import Array
 
-#: Variables of group ``delta_mcp`` where fungal and bacterial necromass are outcomes: Δr of each, and θ of their sum.
+#: Variables of group ``delta_mcp`` where fungal and bacterial necromass are outcomes: Δr and r₀ of each, and θ of their
+#: sum.
 CHANGE_OF_PART = "delta_mcp_part"
+RATIO_OF_PART = "mcp_efficacy_control_part"
 EFFECT_OF_SUM = "necromass_effect"
 
 
@@ -61,3 +63,8 @@ def parts_of(data: xr.Dataset, posterior: xr.Dataset) -> tuple[int, int, int] | 
 def quantity_of_part(part: str) -> str:
     """Return the quantity, as in ``summary.csv``, of what a part of necromass contributes to ΔMCP."""
     return f"delta_mcp[{part}]"
+
+
+def ratio_of_part(part: str) -> str:
+    """Return the quantity, as in ``summary.csv``, of the ratio of a part of necromass to SOC in the control."""
+    return f"mcp_efficacy_control[{part}]"
