@@ -118,6 +118,24 @@ def test_a_part_in_another_unit_and_parts_above_soc_are_named():
     assert above.rows == (3,) and "fungal_necromass_treatment, bacterial_necromass_treatment" in above.column
 
 
+@pytest.mark.parametrize(
+    ("fungal", "bacterial"),
+    [("fungal_necromass", "bacterial_necromass"), ("FNC", "BNC"), ("Fungal residue", "Bacterial")],
+)
+def test_a_part_is_never_proposed_as_the_whole(fungal, bacterial):
+    table = part_table().rename(columns=lambda name: name.replace(THREE[0], fungal).replace(THREE[1], bacterial))
+    absent = [p for p in mb.check_table(table, mb.load_model()) if p.check == "column-absent"]
+    assert [problem.column for problem in absent] == ["necromass_control", "necromass_treatment"]
+    assert absent[0].remedy.startswith(
+        f"Both parts are there, '{fungal}_control' and '{bacterial}_control': analyse them as pools of their own, "
+        '--set \'data.outcomes=["fungal_necromass", "bacterial_necromass", "soc"]\', or give the table a column '
+        "necromass_control with their sum."
+    )
+    alone = table.drop(columns=[name for name in table if name.startswith(bacterial)])
+    remedies = [p.remedy for p in mb.check_table(alone, mb.load_model()) if p.check == "column-absent"]
+    assert remedies and not any(fungal in remedy for remedy in remedies)
+
+
 def test_one_part_nowhere_observed_is_an_error_that_says_what_can_be_analysed():
     with pytest.raises(DataError, match=r"fungal_necromass was not observed.*outcomes=\[\"soc\"\]"):
         mb.prepare(part_table(fungal_necromass_control=np.nan, fungal_necromass_control_sd=np.nan), model())
