@@ -95,6 +95,13 @@ def test_named_controls_differ_in_fungal_necromass_that_cannot_be_used():
     assert problems_of(spoilt(table, 2, fungal_necromass_control="-0.3"))["control-differs"].rows == (2, 3)
 
 
+def test_fungal_necromass_may_spread_more_than_positive_values_can():
+    table = spoilt(part_table(), 3, fungal_necromass_treatment=2.0, fungal_necromass_treatment_sd=5.0)
+    found = problems_of(table)
+    assert found["fungal-necromass-faint"].rows == (3,) and "impossible-dispersion" not in found
+    assert "impossible-dispersion" in problems_of(spoilt(part_table(), 3, soc_treatment_sd=500.0))
+
+
 def test_a_comparison_of_faint_fungi_alone_is_an_error():
     others = {f"{pool}_{role}": "" for pool in THREE[1:] for role in ("control", "treatment")}
     others |= {f"{name}_sd": "" for name in others}
