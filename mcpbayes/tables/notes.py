@@ -76,11 +76,12 @@ def never_observed(data: xr.Dataset) -> list[Problem]:
     if data.attrs["level_kind"] != "on":
         return []
     comparisons = data["kind_of_comparison"].to_series().value_counts()
+    others = "other pools" if len(outcomes) > 2 else "other pool"
     return [
         Problem(
             "pool-unobserved-in-kind",
             f"{outcome} was not observed in any comparison of {kind} ({comparisons[kind]} of them): its effect there "
-            "is what the priors, the other pool and the other kinds say, and nothing is claimed of this kind",
+            f"is what the priors, the {others} and the other kinds say, and nothing is claimed of this kind",
             "warning",
         )
         for kind, pools in unobserved_pools(data).items()

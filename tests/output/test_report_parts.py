@@ -83,6 +83,8 @@ def test_nothing_is_said_of_a_kind_without_one_of_the_pools():
     data, summary = tree["data"].to_dataset(), mb.summarise(tree)
     lines = contribution_lines(data, summary, ["kind=manure", "kind=straw"])
     assert len(lines) == 1 and lines[0].startswith("manure")
+    less = re.sub(r"<[^>]+>", "", render(tree, summary=summary))
+    assert "the priors, the other pools and the other kinds" in less and "other pool " not in less
     marked = {target["name"]: target["unobserved"] for target in contributions(data, summary)}
     assert "fungal necromass C" in marked["straw"] and not marked["manure"]
 
