@@ -48,13 +48,18 @@ def part_changes(ratio: Array, delta: Array) -> PartChanges:
     return PartChanges(of_part, np.log1p(change / ratio.sum(axis=1)), change)
 
 
+def apart(data: xr.Dataset) -> bool:
+    """Say whether fungal and bacterial necromass are outcomes of arm-based data, so that their ratio has two parts."""
+    return data.attrs["family"] == words.ARM_BASED and words.has_parts(data["outcome"].values.astype(str))
+
+
 def parts_of(data: xr.Dataset, posterior: xr.Dataset) -> tuple[int, int, int] | None:
     """Return the places of fungal and bacterial necromass and of SOC among the outcomes of arm-based data, else None.
 
     None also with contrast data, which hold no control means and so no ratio of either part.
     """
     outcomes = posterior["outcome"].values.astype(str).tolist()
-    if data.attrs["family"] != words.ARM_BASED or not {*words.PARTS, words.SOC} <= set(outcomes):
+    if not apart(data):
         return None
     fungal, bacterial, soc = (outcomes.index(pool) for pool in (*words.PARTS, words.SOC))
     return fungal, bacterial, soc

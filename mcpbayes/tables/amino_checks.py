@@ -14,7 +14,6 @@ from mcpbayes.tables.amino_sugars import SOURCE, has_both
 from mcpbayes.tables.columns import CONTROL, ROLES
 from mcpbayes.tables.fungal import MISSING_THERE
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, rho_column
-from mcpbayes.tables.part_arms import makes_parts
 from mcpbayes.tables.unit_checks import PURE_CARBON, RATIO_BOUNDS
 from mcpbayes.vocabulary import (
     AMINO_SUGARS,
@@ -26,6 +25,7 @@ from mcpbayes.vocabulary import (
     PARTS,
     REPORTED,
     SOC,
+    has_parts,
 )
 
 #: Muramic acid/glucosamine outside these bounds is in no soil, a thousandth or thousandfold of it is: 1,607 soils of a
@@ -37,7 +37,7 @@ _KEPT: Final = "they are kept as they are"
 
 def has_amino_sugars(rows: pd.DataFrame, outcomes: Sequence[str]) -> bool:
     """Say whether a table of comparisons has any amino sugar beside analysed necromass, or its two parts."""
-    return (NECROMASS in outcomes or makes_parts(outcomes)) and any(
+    return (NECROMASS in outcomes or has_parts(outcomes)) and any(
         bool(rows[arm_columns("comparison", sugar, role).mean].notna().any())
         for sugar in AMINO_SUGARS
         for role in ROLES
@@ -68,7 +68,7 @@ def amino_problems(
     errors = [*_units(here.dropna(subset=[NECROMASS]), data)]
     if errors:
         return errors
-    apart = makes_parts(data.outcomes)
+    apart = has_parts(data.outcomes)
     found = [_origin(arms, data), *_left_out(arms), *_half(arms, apart), *_no_fungi(here, data, rho_b)]
     return found + (_unused_spreads(rows, made) + _too_close(rows, made, data) if apart else [])
 
@@ -139,7 +139,7 @@ def _half(arms: pd.DataFrame, apart: bool) -> Iterator[Problem]:
 
 def _no_fungi(here: pd.DataFrame, data: DataSection, rho_b: float) -> Iterator[Problem]:
     """Yield a warning for arms in which bacteria explain all glucosamine: their fungal necromass is not positive."""
-    apart = makes_parts(data.outcomes)
+    apart = has_parts(data.outcomes)
     with_some = f" with some of the factors {data.factors.name!r}" if apart and not data.factors.fixed else ""
     kept = f"nothing; {MISSING_THERE}" if apart else f"not positive; {_KEPT}"
     fungal = fungal_necromass(here[GLUCOSAMINE], here[MURAMIC_ACID], 1.0, rho_b)
@@ -205,7 +205,7 @@ def _units(here: pd.DataFrame, data: DataSection) -> Iterator[Problem]:
     ratio, sugars = here[NECROMASS] / here[SOC], here[MURAMIC_ACID] / here[GLUCOSAMINE]
     apart = (sugars < SUGAR_BOUNDS[0]) | (sugars > SUGAR_BOUNDS[1])
     off = ((ratio < RATIO_BOUNDS[0]) | (ratio > RATIO_BOUNDS[1]) | (here[NECROMASS] > PURE_CARBON)) & ~apart
-    unit = data.units.get(FUNGAL_NECROMASS if makes_parts(data.outcomes) else NECROMASS, "g/kg")
+    unit = data.units.get(FUNGAL_NECROMASS if has_parts(data.outcomes) else NECROMASS, "g/kg")
     units = ", ".join(f"{sugar} in {data.units.get(sugar, unit)}" for sugar in AMINO_SUGARS)
     for bad, what, values in (
         (apart, "muramic acid/glucosamine", sugars),

@@ -40,11 +40,11 @@ from mcpbayes.tables.levels import kind_level, kinds_of, site_level, site_names
 from mcpbayes.tables.moderators import PREFIX, complete_rows, moderator_columns
 from mcpbayes.tables.moments import arm_dataset, imputed_counts
 from mcpbayes.tables.opening import Opened, open_table
-from mcpbayes.tables.part_arms import makes_parts, most_bacterial
+from mcpbayes.tables.part_arms import most_bacterial
 from mcpbayes.tables.reading import ENCODING, as_table, read_file
 from mcpbayes.tables.recognising import other_layout
 from mcpbayes.tables.schema import bad_rows
-from mcpbayes.vocabulary import DERIVED, DURATION, PARTS, REPORTED, TWO_POOL
+from mcpbayes.vocabulary import DERIVED, DURATION, PARTS, REPORTED, TWO_POOL, has_parts
 
 
 def prepare(table: pd.DataFrame | str | Path, model: Specification) -> xr.Dataset:
@@ -211,7 +211,7 @@ def _with_necromass(rows: pd.DataFrame, group: pd.Series, model: Specification) 
     data = model.data
     if not amino_checks.has_amino_sugars(rows, data.outcomes):
         return rows, []
-    if makes_parts(data.outcomes):
+    if has_parts(data.outcomes):
         rho_b = most_bacterial(model)
         made = converted_parts(rows, necromass_source(rows, group, data.necromass_from, PARTS), data, rho_b)
     else:
@@ -255,12 +255,12 @@ def _dataset(
         new = contrast_checks.sharing_problems(rows, names, part)
     else:
         part = arm_dataset(rows, controls, data.outcomes, data.defaults, data.bias_correction)
-        with_sugars = with_sugars_of_parts if makes_parts(data.outcomes) else with_amino_sugars
+        with_sugars = with_sugars_of_parts if has_parts(data.outcomes) else with_amino_sugars
         part = with_sugars(part, rows, controls, data)
         if data.layout == "plot":
             part["source_rho"] = part["source_rho"].where(part["source_rho"] != REPORTED, DERIVED)
         part, new = with_cvs(part, rows, controls, model)
-        if makes_parts(data.outcomes):
+        if has_parts(data.outcomes):
             part, faint = without_faint_fungi(part, rows, most_bacterial(model))
             new += [*faint, *notes.controls_without_fungi(controls_left_out(part)), notes.no_scenarios()]
         part.attrs |= {"imputed": json.dumps(imputed_counts(part)), "unit": opened.unit}

@@ -12,7 +12,7 @@ from mcpbayes.tables.columns import CONTROL, EXAMPLE_STUDY, TREATMENT
 from mcpbayes.tables.layouts import arm_columns
 from mcpbayes.tables.naming import natural_order
 from mcpbayes.tables.observed import observed_effects, unobserved_pools
-from mcpbayes.vocabulary import ARM_BASED, PARTS, SOC
+from mcpbayes.vocabulary import ARM_BASED, PARTS, SOC, has_parts
 
 #: Share of the comparisons from which the largest study is named.
 LARGE_SHARE: Final = 0.25
@@ -68,9 +68,7 @@ def never_observed(data: xr.Dataset) -> list[Problem]:
     absent = [outcome for outcome, seen in zip(outcomes, observed.any(axis=0), strict=True) if not seen]
     if absent:
         rest = [outcome for outcome in outcomes if outcome not in absent]
-        if data.attrs["family"] == ARM_BASED and not set(PARTS) <= set(
-            rest
-        ):  # one part of necromass alone is no outcome
+        if data.attrs["family"] == ARM_BASED and not has_parts(rest):  # one part alone is no outcome
             rest = [outcome for outcome in rest if outcome not in PARTS]
         return [_unobserved_pool(outcome, rest, len(observed)) for outcome in absent]
     if data.attrs["level_kind"] != "on":

@@ -4,7 +4,6 @@ In these arms ``cv``, ``n`` and ``source_sd`` of the two pools are those of gluc
 measured, and what their spread means for the pools hangs on how much glucosamine is of bacteria.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -27,11 +26,6 @@ Array = NDArray[np.float64]
 def of_parts(data: xr.Dataset) -> bool:
     """Say whether fungal and bacterial necromass of any arm are made of amino sugars."""
     return BACTERIAL_SHARE in data
-
-
-def makes_parts(outcomes: Sequence[str]) -> bool:
-    """Say whether amino sugars are made into the two pools apart, not into necromass as one."""
-    return set(PARTS) <= set(outcomes)
 
 
 def most_bacterial(model: Specification) -> float:

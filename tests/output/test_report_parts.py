@@ -6,7 +6,8 @@ import pytest
 from made_parts import REPORTED, part_result, part_table
 
 import mcpbayes as mb
-from mcpbayes.output.document.parts import apart, contribution_lines, contributions
+from mcpbayes.estimands.parts import apart
+from mcpbayes.output.document.parts import contribution_lines, contributions
 from mcpbayes.output.document.report import render
 from mcpbayes.output.headline import closing_lines
 

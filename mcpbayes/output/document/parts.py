@@ -6,7 +6,7 @@ import pandas as pd
 import xarray as xr
 
 from mcpbayes import vocabulary as words
-from mcpbayes.estimands.parts import quantity_of_part
+from mcpbayes.estimands.parts import apart, quantity_of_part
 from mcpbayes.estimands.unobserved import unobserved_at
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.estimates import by_quantity, cell, rows_by_level, shown_name
@@ -21,11 +21,6 @@ COLUMNS: Final[list[Row]] = [
     Row(quantity="delta_mcp", head="ΔMCP, their sum", unit=_POINTS),
     Row(quantity=f"effect[{words.NECROMASS}]", head="Necromass C, both", unit="% change"),
 ]
-
-
-def apart(data: xr.Dataset) -> bool:
-    """Say whether fungal and bacterial necromass are outcomes of arm-based data, so that their ratio has two parts."""
-    return data.attrs["family"] == words.ARM_BASED and set(words.PARTS) <= set(data["outcome"].values.astype(str))
 
 
 def contributions(data: xr.Dataset, summary: pd.DataFrame) -> list[Row]:
