@@ -98,7 +98,7 @@ def draw_table(study: Study, rng: np.random.Generator) -> tuple[xr.Dataset, dict
 
 def names() -> list[str]:
     """Return what is judged."""
-    return [*(f"a[{pool}]" for pool in words.TWO_POOLS), *(f"delta_mcp at {t:g} years" for t in YEARS)]
+    return [*(f"a[{pool}]" for pool in words.PARTS_OF_SOC), *(f"delta_mcp at {t:g} years" for t in YEARS)]
 
 
 def delta_mcp(paths: Paths, years: float) -> Array:

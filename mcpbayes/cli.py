@@ -455,6 +455,7 @@ def report(
 
 @app.command()
 def forecast(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder written by mcpbayes run, or its result.nc.", metavar="DIR")],
     years: Annotated[str, typer.Option(help="Years since the change, separated by commas.", metavar="10,20,50")],
     since: Annotated[
@@ -473,9 +474,12 @@ def forecast(
 
     folder = folder.parent if folder.name == RESULT and folder.is_file() else folder
     result = load(folder / RESULT)
-    result = foretell(result, _years(years), at=_points(at or []) or None, since=since, settings=settings or ())
+    asked = _years(years)
+    if not no_figures and max(asked) == 0:
+        raise SpecificationError("the figures need a year after the change; give one, or --no-figures", "--years")
+    result = foretell(result, asked, at=_points(at or []) or None, since=since, settings=settings or ())
     tables = forecast_tables(result)
-    write_forecast(result, folder, tables, figures=not no_figures)
+    write_forecast(result, folder, tables, figures=not no_figures, command=context.obj, settings=settings or ())
     for line in forecast_lines(result, tables):
         print(line)
     problems = forecast_problems(next(iter(tables.values())))

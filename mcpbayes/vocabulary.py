@@ -24,7 +24,7 @@ GLUCOSAMINE: Final = "glucosamine"
 MURAMIC_ACID: Final = "muramic_acid"
 #: What SOC holds besides necromass, and the two pools of which SOC is the sum: dim ``pool`` of the two-pool model.
 NON_MICROBIAL: Final = "non_microbial"
-TWO_POOLS: Final = (NECROMASS, NON_MICROBIAL)
+PARTS_OF_SOC: Final = (NECROMASS, NON_MICROBIAL)
 #: Where a table has both, necromass can be made of them.
 AMINO_SUGARS: Final = (GLUCOSAMINE, MURAMIC_ACID)
 

@@ -47,7 +47,7 @@ def fake_two_pools(
         "comparison_effect": ((*lead, "comparison", "pool"), normal(0, spread, comparisons, 2)),
     }
     coords = {"chain": range(chains), "draw": range(draws), "pair": ["necromass,non_microbial"]}
-    coords |= {"pool": list(words.TWO_POOLS)}
+    coords |= {"pool": list(words.PARTS_OF_SOC)}
     coords |= {name: data[name].values for name in ("coefficient", "outcome", "control", "study", "comparison")}
     stats = xr.Dataset({"diverging": (lead, np.zeros(size, bool))}, {name: coords[name] for name in lead})
     groups = {words.DATA: data, words.POSTERIOR: xr.Dataset(variables, coords), words.SAMPLE_STATS: stats}

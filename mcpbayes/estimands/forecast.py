@@ -221,5 +221,5 @@ _CROSSED: Final = ("crossed", "crossed_mcse")
 _YEARS: Final = ("crossing_year", "crossing_year_lower", "crossing_year_upper")
 
 
-def _codes_at(year: float, paths: Paths, scheme: Scheme) -> Index:
+def _codes_at(year: float | Array, paths: Paths, scheme: Scheme) -> Index:
     return _codes(effects_at(paths, year), paths.ratio, scheme)

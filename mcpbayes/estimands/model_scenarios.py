@@ -112,7 +112,7 @@ def _parameters() -> xr.Dataset:
         coords={
             "scenario": list(words.SCENARIOS),
             "label": ("scenario", [words.SCENARIO_LABELS[code] for code in words.SCENARIOS]),
-            "pool": list(words.TWO_POOLS),
+            "pool": list(words.PARTS_OF_SOC),
         },
     )
 

@@ -19,7 +19,7 @@ from mcpbayes.specification.priors import sample, sample_number
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
 
-_POOLS: Final = list(words.TWO_POOLS)
+_POOLS: Final = list(words.PARTS_OF_SOC)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +44,13 @@ class Paths:
     ratio: Array
 
 
-def effects_at(paths: Paths, years: float) -> Array:
-    """Return θ_N and θ_C so many years after the change, (target, outcome, draw); infinity: new steady state."""
-    pools = log_pool_change(paths.change, paths.rate, years) + paths.residual
+def effects_at(paths: Paths, years: float | Array) -> Array:
+    """Return θ_N and θ_C so many years after the change, (target, outcome, draw); infinity: new steady state.
+
+    A year of each target and draw, (target, draw), will do too.
+    """
+    when = years[:, None] if isinstance(years, np.ndarray) else years
+    pools = log_pool_change(paths.change, paths.rate, when) + paths.residual
     return np.stack([pools[:, 0], log_soc_change(pools[:, 0], pools[:, 1], paths.ratio)], axis=1)
 
 

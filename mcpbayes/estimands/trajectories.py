@@ -19,7 +19,7 @@ def trajectories(parameters: xr.Dataset, years: np.ndarray, scheme: Scheme) -> x
     ----------
     parameters : Dataset
         ``log_change(scenario, pool)``, ``turnover_rate(scenario, pool)`` per year and
-        ``mcp_efficacy_control(scenario)``, with ``pool`` as `vocabulary.TWO_POOLS`.
+        ``mcp_efficacy_control(scenario)``, with ``pool`` as `vocabulary.PARTS_OF_SOC`.
     years : ndarray, shape (year,)
         Since the change of management.
     scheme : Scheme
@@ -33,7 +33,7 @@ def trajectories(parameters: xr.Dataset, years: np.ndarray, scheme: Scheme) -> x
         ``scenario_at``, the code of the class.
     """
     year = xr.DataArray(np.asarray(years, dtype=float), dims="year")
-    log_change, rate = (parameters[name].sel(pool=list(words.TWO_POOLS)) for name in ("log_change", "turnover_rate"))
+    log_change, rate = (parameters[name].sel(pool=list(words.PARTS_OF_SOC)) for name in ("log_change", "turnover_rate"))
     pools = xr.apply_ufunc(log_pool_change, log_change, rate, year).transpose("scenario", "year", "pool")
     ratio = parameters["mcp_efficacy_control"]
     theta_n = pools.sel(pool=words.NECROMASS, drop=True)

@@ -108,7 +108,7 @@ def prior_overlap(draws: Array, prior: Prior, pool: str) -> float:
 def turnover_note(posterior: xr.Dataset, model: Specification) -> Problem:
     """Return the note on how much of what is said of turnover comes from its prior."""
     prior = model.priors[TURNOVER]
-    found = {pool: prior_overlap(posterior[TURNOVER].sel(pool=pool).values, prior, pool) for pool in words.TWO_POOLS}
+    found = {pool: prior_overlap(posterior[TURNOVER].sel(pool=pool).values, prior, pool) for pool in words.PARTS_OF_SOC}
     shown = ", ".join(f"{100 * share:.0f} % ({pool.replace('_', '-')})" for pool, share in found.items())
     message = (
         f"posterior and prior of the turnover rates k overlap by {shown}; with 100 % the table told nothing of them, "

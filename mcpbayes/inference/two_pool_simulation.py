@@ -114,8 +114,8 @@ def draw_truth(
     turnover_rate: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """Draw every parameter from its prior, in a fixed order, and replace those that were given."""
-    beta = sample(prior_of_coefficient(model, "intercept"), rng, 1, words.TWO_POOLS)[0]
-    rates = sample(model.priors[TURNOVER], rng, 1, words.TWO_POOLS)[0]
+    beta = sample(prior_of_coefficient(model, "intercept"), rng, 1, words.PARTS_OF_SOC)[0]
+    rates = sample(model.priors[TURNOVER], rng, 1, words.PARTS_OF_SOC)[0]
     truth: dict[str, Any] = {
         "beta": list(beta if change is None else change),
         TURNOVER: list(rates if turnover_rate is None else turnover_rate),
@@ -123,7 +123,7 @@ def draw_truth(
         SIGMA_R: float(sample_number(model.priors[SIGMA_R], rng, 1)[0]),
     }
     for level in ("study", "comparison"):
-        truth[f"tau_{level}"] = list(sample(model.priors[f"tau_{level}"], rng, 1, words.TWO_POOLS)[0])
+        truth[f"tau_{level}"] = list(sample(model.priors[f"tau_{level}"], rng, 1, words.PARTS_OF_SOC)[0])
         truth[f"rho_{level}"] = float(sample_correlation(model.priors[f"rho_{level}"], rng, 1)[0])
     return truth
 

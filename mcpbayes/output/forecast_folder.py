@@ -1,23 +1,29 @@
 """A forecast on disk and in words: tables and figures beside the result that it was made from, and lines to read."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mcpbayes import __version__
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import Problem
+from mcpbayes.estimands.curves import CHANGE, SCENARIO
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.wording import interval_name, number_text
 from mcpbayes.evidence.findings import row_problems
-from mcpbayes.output.folder import CROSSINGS, FIGURES, FORECAST, FORECAST_SCENARIOS
+from mcpbayes.output.folder import CROSSINGS, FIGURES, FORECAST, FORECAST_RECORD, FORECAST_SCENARIOS
 from mcpbayes.output.forecast_tables import crossing_table, forecast_scenario_table, forecast_table
 
 _ENDS: Final = ("median", "lower", "upper")
+
+#: What ΔMCP does, in the order of `counting.CHANGES`.
+_CHANGES: Final = ("up", "within its tolerance", "down")
 
 #: How the levels read in a line.
 _LEVELS: Final = {words.MEAN: "typical comparison", words.NEW: "comparison in a new study"}
@@ -33,9 +39,15 @@ def forecast_tables(result: xr.DataTree) -> dict[str, pd.DataFrame]:
 
 
 def write_forecast(
-    result: xr.DataTree, out: str | Path, tables: dict[str, pd.DataFrame], *, figures: bool = True
+    result: xr.DataTree,
+    out: str | Path,
+    tables: dict[str, pd.DataFrame],
+    *,
+    figures: bool = True,
+    command: str = "",
+    settings: Sequence[str] = (),
 ) -> None:
-    """Write tables and figures of a forecast into a folder, replacing those of an earlier one.
+    """Write tables and figures of a forecast into a folder, and how it was made; those of an earlier one go.
 
     Parameters
     ----------
@@ -47,6 +59,10 @@ def write_forecast(
         Of `forecast_tables`.
     figures : bool
         Draw the figures of the average too.
+    command : str
+        The exact call, for ``forecast.json``.
+    settings : sequence of "key=value"
+        That the forecast was made with.
     """
     out = Path(out)
     # All is made before anything is replaced.
@@ -57,10 +73,29 @@ def write_forecast(
             table.to_csv(draft / name, index=False, encoding="utf-8", lineterminator="\n")
         for name, content in _pictures(result).items() if figures else ():
             (draft / FIGURES / name).write_bytes(content)
+        record = json.dumps(_record(result, command, settings), indent=2, ensure_ascii=False) + "\n"
+        (draft / FORECAST_RECORD).write_text(record, encoding="utf-8", newline="\n")
+        for name in words.FORECAST_FIGURES:
+            for end in ("svg", "png"):
+                (out / FIGURES / f"{name}.{end}").unlink(missing_ok=True)
         for file in sorted(path for path in draft.rglob("*") if path.is_file()):
             place = out / file.relative_to(draft)
             place.parent.mkdir(exist_ok=True)
             file.replace(place)
+
+
+def _record(result: xr.DataTree, command: str, settings: Sequence[str]) -> dict[str, Any]:
+    """Return what was asked for; the new steady state, always among the horizons, is no year."""
+    found = group(result, words.FORECAST)
+    years = found["years"].values
+    return {
+        "mcpbayes_version": __version__,
+        "command": command,
+        "years": years[np.isfinite(years)].tolist(),
+        "since": float(found.attrs["since"]),
+        "at": json.loads(found.attrs["at"]),
+        "settings": list(settings),
+    }
 
 
 def _pictures(result: xr.DataTree) -> Mapping[str, bytes]:
@@ -78,33 +113,38 @@ def forecast_problems(table: pd.DataFrame) -> list[Problem]:
 
 def forecast_lines(result: xr.DataTree, tables: dict[str, pd.DataFrame]) -> Iterator[str]:
     """Yield what a forecast says, a line per target and horizon, then one on crossings per target."""
-    section = specification(result).summary
+    spec = specification(result)
+    section = spec.summary
     values, classes, crossings = (tables[name] for name in (FORECAST, FORECAST_SCENARIOS, CROSSINGS))
     yield f"Medians and {interval_name(section.interval_kind, section.interval_prob)}s:"
     for (level, name), rows in values.groupby(["level", "name"], sort=False):
         yield f"{_LEVELS[str(level)]}, {name}"
         for horizon, here in rows.groupby("horizon", sort=False):
             mine = classes[(classes["level"] == level) & (classes["name"] == name) & (classes["horizon"] == horizon)]
-            yield f"  {_horizon_line(str(horizon), here, mine)}"
+            yield f"  {_horizon_line(str(horizon), here, mine, spec.scenarios.decide_at)}"
         mine = crossings[(crossings["level"] == level) & (crossings["name"] == name)]
         yield f"  {_crossing_line(mine)}"
     longest = group(result, words.FORECAST).attrs["longest_duration"]
     yield f"* beyond the longest duration of the table, {longest:g} years: extrapolated"
 
 
-def _horizon_line(horizon: str, rows: pd.DataFrame, classes: pd.DataFrame) -> str:
-    """Return changes of both pools, ΔMCP and the likeliest class at one horizon."""
+def _horizon_line(horizon: str, rows: pd.DataFrame, classes: pd.DataFrame, decide_at: float) -> str:
+    """Return changes of both pools, ΔMCP and what it does, and the likeliest class at one horizon."""
     found = {str(row["quantity"]): [float(row[key]) for key in _ENDS] for row in rows.to_dict("records")}
     mark = "*" if bool(rows["extrapolated"].iloc[0]) else ""
     parts = []
     for pool, shown in ((words.NECROMASS, "necromass"), (words.SOC, "SOC")):
-        change = [100 * float(np.expm1(value)) for value in found[f"effect[{pool}]"]]
-        parts.append(f"{shown} {number_text(change[0], 0, True)} % ({_range(change[1:], 0)})")
+        moved = [100 * float(np.expm1(value)) for value in found[f"effect[{pool}]"]]
+        parts.append(f"{shown} {number_text(moved[0], 0, True)} % ({_range(moved[1:], 0)})")
     points = [100 * value for value in found["delta_mcp"]]
     parts.append(f"ΔMCP {number_text(points[0], 1, True)} points ({_range(points[1:], 1)})")
-    best = max(classes.to_dict("records"), key=lambda row: float(row["probability"]))
-    likely = f"most probable {best['scenario']} ({best['label']}), {best['probability']:.2f}"
-    return f"{horizon}{mark}: {', '.join(parts)}; {likely}"
+    by = {str(name): each.to_dict("records") for name, each in classes.groupby("statement")}
+    change = ", ".join(f"{word} {row['probability']:.2f}" for word, row in zip(_CHANGES, by[CHANGE], strict=True))
+    best = max(by[SCENARIO], key=lambda row: float(row["probability"]))
+    likely = f"most probable {best['code']} ({best['label']}), {best['probability']:.2f}"
+    if best["probability"] < decide_at:
+        likely = f"no scenario reaches {decide_at:g} ({likely})"
+    return f"{horizon}{mark}: {', '.join(parts)}; probability of ΔMCP {change}; {likely}"
 
 
 def _range(ends: list[float], decimals: int) -> str:

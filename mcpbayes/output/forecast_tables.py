@@ -7,6 +7,9 @@ import pandas as pd
 import xarray as xr
 
 from mcpbayes import vocabulary as words
+from mcpbayes.estimands.claims import CHANGE_LABELS
+from mcpbayes.estimands.counting import CHANGES
+from mcpbayes.estimands.curves import CHANGE, SCENARIO
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.monte_carlo.summaries import summarise_draws
 from mcpbayes.output.summary import SUMMARY
@@ -18,7 +21,7 @@ PLACE: Final = ("level", "name", "horizon", "years", "extrapolated")
 FORECAST: Final = (*PLACE, *SUMMARY[2:])
 
 #: Columns of ``forecast_scenarios.csv``.
-SCENARIOS: Final = (*PLACE, "scenario", "label", "probability", "mcse", "prior_probability")
+SCENARIOS: Final = (*PLACE, "statement", "code", "label", "probability", "mcse", "prior_probability")
 
 #: Columns of ``forecast_crossings.csv``.
 CROSSINGS: Final = (
@@ -70,7 +73,7 @@ def forecast_table(result: xr.DataTree) -> pd.DataFrame:
 
 
 def forecast_scenario_table(result: xr.DataTree) -> pd.DataFrame:
-    """Return the probability of every class at every horizon, zeros included.
+    """Return the probability of every class at every horizon, zeros included, and of what the ratio does.
 
     Parameters
     ----------
@@ -80,7 +83,9 @@ def forecast_scenario_table(result: xr.DataTree) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `SCENARIOS`.
+        Columns `SCENARIOS`, with ``statement``, ``code`` and ``label`` as in `mcpbayes.tolerance_sweep`: ``scenario``,
+        one of the scheme's classes, which sum to 1, or ``change``, what ΔMCP does against its tolerance; these three
+        sum to 1 too, and have neither ``mcse`` nor ``prior_probability``.
 
     Raises
     ------
@@ -88,11 +93,28 @@ def forecast_scenario_table(result: xr.DataTree) -> pd.DataFrame:
         `mcpbayes.forecast` was not called.
     """
     found = group(result, words.FORECAST)
-    classes, rows = found.sizes["scenario"], found.sizes["target"] * found.sizes["horizon"]
-    dims = ("target", "horizon", "scenario")
-    each = {name: found[name].transpose(*dims).values.ravel() for name in SCENARIOS[-3:]}
-    named = {name: np.tile(found[name].values.astype(str).astype(object), rows) for name in ("scenario", "label")}
-    return pd.DataFrame(_places(found, classes) | named | each, columns=list(SCENARIOS))
+    sizes = [found.sizes["scenario"], len(CHANGES)]
+    rows = found.sizes["target"] * found.sizes["horizon"]
+
+    def each(scenarios: str, changes: str | None) -> np.ndarray:
+        of_classes = found[scenarios].transpose("target", "horizon", "scenario").values
+        blank = np.full((*of_classes.shape[:2], len(CHANGES)), np.nan)
+        of_changes = blank if changes is None else found[changes].transpose("target", "horizon", "change").values
+        return np.concatenate([of_classes, of_changes], axis=2).ravel()
+
+    codes, labels = (found[name].values.astype(str).tolist() for name in ("scenario", "label"))
+    named = {
+        "statement": np.repeat(np.array([SCENARIO, CHANGE], dtype=object), sizes),
+        "code": np.array([*codes, *CHANGES], dtype=object),
+        "label": np.array([*labels, *CHANGE_LABELS], dtype=object),
+    }
+    columns = {
+        "probability": each("probability", "change_probability"),
+        "mcse": each("mcse", None),
+        "prior_probability": each("prior_probability", None),
+    }
+    repeated = {name: np.tile(values, rows) for name, values in named.items()}
+    return pd.DataFrame(_places(found, sum(sizes)) | repeated | columns, columns=list(SCENARIOS))
 
 
 def crossing_table(result: xr.DataTree) -> pd.DataFrame:

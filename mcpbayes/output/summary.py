@@ -124,7 +124,7 @@ def _overlaps(result: xr.DataTree, found: Quantities) -> np.ndarray:
     """Return the overlap of posterior and prior of turnover rates, blank for all else."""
     rates, prior = group(result, words.POSTERIOR)[TURNOVER], specification(result).priors[TURNOVER]
     overlap = {
-        f"{TURNOVER}[{pool}]": prior_overlap(rates.sel(pool=pool).values, prior, pool) for pool in words.TWO_POOLS
+        f"{TURNOVER}[{pool}]": prior_overlap(rates.sel(pool=pool).values, prior, pool) for pool in words.PARTS_OF_SOC
     }
     return np.array([overlap.get(name, np.nan) for name in found.quantity.tolist()])
 

@@ -48,7 +48,7 @@ _FINITE: Final = "(0, 0.5)"
 MU_R: Final = "mu_r"
 SIGMA_R: Final = "sigma_r"
 TURNOVER: Final = "turnover_rate"
-TWO_POOLS: Final = (MU_R, SIGMA_R, TURNOVER)
+TWO_POOL_PRIORS: Final = (MU_R, SIGMA_R, TURNOVER)
 
 #: Levels that may carry heterogeneity.
 HETEROGENEITY: Final = ("study", "site", "kind", "comparison")
@@ -140,7 +140,7 @@ def required_priors(family: str, outcomes: Collection[str], sd_model: str = "rep
 
 def foreign_priors(family: str) -> tuple[str, ...]:
     """Return the priors of what a family's model does not have."""
-    return ("tau_kind", "rho_kind") if family == words.TWO_POOL else TWO_POOLS
+    return ("tau_kind", "rho_kind") if family == words.TWO_POOL else TWO_POOL_PRIORS
 
 
 def _distribution(entries: Mapping[str, Any], key: str, role: str) -> str:

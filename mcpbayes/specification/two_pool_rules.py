@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from mcpbayes.errors import SpecificationError
 from mcpbayes.specification import grammar
 from mcpbayes.specification.prior_rules import WITHIN
-from mcpbayes.specification.structure import LevelSection, ModeratorSection, Prior, SamplingSection
+from mcpbayes.specification.structure import DataSection, LevelSection, ModeratorSection, Prior, SamplingSection
 from mcpbayes.vocabulary import DURATION
 
 
 def check_two_pools(
-    moderators: ModeratorSection, levels: LevelSection, sampling: SamplingSection, priors: Mapping[str, Prior]
+    data: DataSection,
+    moderators: ModeratorSection,
+    levels: LevelSection,
+    sampling: SamplingSection,
+    priors: Mapping[str, Prior],
 ) -> None:
     """Refuse moderators, levels, engines and priors that the two-pool model does not have.
 
@@ -20,11 +24,13 @@ def check_two_pools(
         The duration as a moderator, kinds of treatment as a level, another engine than NUTS, several worlds, an
         estimated correlation over plots, coefficients with flat priors.
     """
-    if DURATION in grammar.parse(moderators.formula):
-        raise SpecificationError(
-            f"{DURATION} is the time in the two-pool equations, and no new steady state hangs on it; take it out",
-            "moderators.formula",
-        )
+    durations = {DURATION, data.columns.get(DURATION, DURATION)}
+    for name in grammar.parse(moderators.formula):
+        if name in durations or data.columns.get(name) in durations:
+            raise SpecificationError(
+                f"{name} is the time in the two-pool equations, and no new steady state hangs on it; take it out",
+                "moderators.formula",
+            )
     if levels.kind != "off":
         raise SpecificationError(
             "the two-pool family has no level of treatment kinds; leave it 'off', and take treatment into the formula "

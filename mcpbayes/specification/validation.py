@@ -118,7 +118,7 @@ def validate(raw: Mapping[str, Any]) -> Specification:
     sampling = SamplingSection(**read(top.get("sampling", {}), "sampling", _SAMPLING))
     priors = _priors(top.get("priors", {}), family, data, grammar.terms(moderators.formula))
     if family == words.TWO_POOL:
-        check_two_pools(moderators, levels, sampling, priors)
+        check_two_pools(data, moderators, levels, sampling, priors)
     return Specification(
         schema=top["schema"],
         name=top["name"],
@@ -230,7 +230,7 @@ def _check_formula(formula: str, data: DataSection) -> None:
 
 
 def _priors(entries: object, family: str, data: DataSection, terms: tuple[grammar.Term, ...]) -> dict[str, Prior]:
-    outcomes = words.TWO_POOLS if family == words.TWO_POOL else data.outcomes
+    outcomes = words.PARTS_OF_SOC if family == words.TWO_POOL else data.outcomes
     required, foreign = required_priors(family, outcomes, data.sd_model), foreign_priors(family)
     found: dict[str, Prior] = {}
     for role, entry in table(entries, "priors").items():

@@ -200,7 +200,7 @@ def _comparisons(
         sound = rows[~(rows.index.isin(bad) | rows[CONTROL_ROW].isin(bad))]
         problems += new + checks.pools_in_both_arms(sound, names, data.outcomes)
         if all(outcome in opened.factors for outcome in data.outcomes):
-            problems += unit_checks.necromass_above_soc(rows, group, names)
+            problems += unit_checks.necromass_above_soc(rows, group, names, two_pools=model.family == TWO_POOL)
         fraction, _ = soil_traps.soil_fractions(opened.raw, opened.names)
         problems += notes.identical_soc(rows, names, data.outcomes, fraction)
     return filled_from_group(rows, group, silent).assign(control_group=group), names, problems
@@ -278,7 +278,7 @@ def _dataset(
     dataset = dataset.merge(part).assign_attrs(attrs | part.attrs)
     if model.family == TWO_POOL:
         dataset[DURATION] = xr.Variable("comparison", rows[DURATION].to_numpy(float), {"units": "years"})
-        new += durations.equal_durations(rows[DURATION])
+        new += durations.equal_durations(rows[DURATION], names[DURATION])
     return dataset, problems + new + notes.never_observed(dataset)
 
 

@@ -12,10 +12,31 @@ from mcpbayes.errors import Problem
 from mcpbayes.tables.schema import bad_rows
 from mcpbayes.vocabulary import DURATION, NECROMASS, SOC
 
-#: A design in which the control is the same plot at an earlier date.
-_BEFORE_AFTER: Final = re.compile(r"before\W+(?:and\W+)?after|pre\W?post", re.IGNORECASE)
-#: Designs that are before-after and have a control beside the treatment.
-_WITH_CONTROL: Final = re.compile(r"control|baci", re.IGNORECASE)
+#: A design in which the control is the same plot at an earlier date. All designs are read as `_plain` makes them.
+_BEFORE_AFTER: Final = re.compile(
+    r"before (?:\w+ ){0,2}after|after (?:\w+ ){0,2}before|beforeafter|^ba$|"
+    r"\bpre (?:\w+ ){0,2}post|\bpost (?:\w+ ){0,2}pre\b|\bprepost"
+)
+#: Designs that are before-after and have a control beside the treatment, and words that take this back.
+_WITH_CONTROL: Final = re.compile(r"\bcontrol|\bbaci\b")
+_WITHOUT_CONTROL: Final = re.compile(r"\buncontrolled|\b(?:without|no) (?:(?!with\b|and\b|till\b)\w+ ){0,2}control")
+#: Designs whose control stands beside the treatment, in the words of papers.
+_BESIDE: Final = re.compile(
+    r"random|block|\bpair|latin|factor|split|strip|\bplots?\b|\bcontrol|\bbaci\b|side by side|adjacent|neighbour|"
+    r"neighbor|\btrial|experiment|chronosequence|space for time|\brcbd?\b|\bcrd\b|\brct\b|gradient|survey|"
+    r"observational|common garden|meso ?cosm|micro ?cosm|incubation|\bpots?\b"
+)
+
+#: How to see what hangs on the turnover rates. Equal rates would leave out which pool is the faster one, on which the
+#: ratio hangs most.
+_CROSSED: Final = (
+    "--set priors.turnover_rate.distribution=fixed with --set 'priors.turnover_rate.value={necromass=0.025, "
+    "non_microbial=0.064}', then with {necromass=0.064, non_microbial=0.025} (the quartiles of the shipped prior, "
+    "crossed: the ratio hangs on which pool is the faster one)"
+)
+
+#: Longest by shortest duration from which on durations are called different.
+LEAST_SPAN: Final = 1.5
 
 #: A control is saturated above 1 − so many standard errors of its ratio.
 STANDARD_ERRORS: Final = 2.0
@@ -41,8 +62,25 @@ def rows_over_time(
     earlier date, and whatever else changed since then would be taken for the treatment's effect.
     """
     text = rows["design"].astype(str)
-    paired_in_time = text.str.contains(_BEFORE_AFTER) & ~text.str.contains(_WITH_CONTROL)
+    plain = text.map(_plain)
+    beside = plain.str.contains(_WITH_CONTROL) & ~plain.str.contains(_WITHOUT_CONTROL)
+    paired_in_time = plain.str.contains(_BEFORE_AFTER) & ~beside
     kept, problems = rows[~paired_in_time], []
+    unclear = ~paired_in_time & (plain != "") & ~plain.str.contains(_BESIDE)
+    if unclear.any():
+        problems.append(
+            Problem(
+                "unknown-design",
+                f"{int(unclear.sum())} of {len(rows)} comparisons have a design that is not known; they are kept, "
+                "their control taken to be sampled beside the treatment",
+                "warning",
+                rows=tuple(rows.index[unclear]),
+                column=names["design"],
+                value="; ".join(sorted(set(text[unclear]))),
+                expected="words such as randomised blocks, paired plots, chronosequence, or before-after",
+                remedy="Write before-after where the control is the same plot at an earlier date; otherwise none.",
+            )
+        )
     if paired_in_time.any():
         problems.append(
             Problem(
@@ -58,6 +96,11 @@ def rows_over_time(
             )
         )
     return kept, problems + _missing(kept, names, known)
+
+
+def _plain(design: str) -> str:
+    """Return a design in lower case, every run of other signs than letters and digits a space."""
+    return re.sub(r"[_\W]+", " ", design).strip().lower()
 
 
 def _missing(rows: pd.DataFrame, names: Mapping[str, str], known: Sequence[Problem]) -> list[Problem]:
@@ -119,20 +162,46 @@ def saturated_controls(data: xr.Dataset) -> tuple[list[str], list[Problem]]:
     return found, [problem]
 
 
-def equal_durations(years: pd.Series) -> list[Problem]:
-    """Return a warning where turnover rates cannot be told from changes of steady states."""
-    if years.nunique() != 1:
+def equal_durations(years: pd.Series, name: str = DURATION) -> list[Problem]:
+    """Return a warning where turnover rates cannot be told from changes of steady states, an error without any time.
+
+    Parameters
+    ----------
+    years : Series
+        Of the comparisons.
+    name : str
+        The user's name of the column.
+    """
+    after = years[years > 0]
+    if after.empty:
+        return [
+            Problem(
+                "equal-durations",
+                "no duration is above 0, so that nothing is told of what a treatment does over time",
+                rows=tuple(int(row) for row in years.index),
+                column=name,
+                expected="years between the start of the treatment and sampling",
+                remedy="Correct the durations, or take the model arm-based, which needs none.",
+            )
+        ]
+    low, high = float(after.min()), float(after.max())
+    if high >= LEAST_SPAN * low:
         return []
+    above = "" if len(after) == len(years) else " above 0"
+    all_ = (
+        f"all durations{above} are {low:g} years"
+        if low == high
+        else (f"all durations{above} lie between {low:g} and {high:g} years")
+    )
     return [
         Problem(
             "equal-durations",
-            f"all durations are {years.iloc[0]:g} years: the turnover rates k are not identified, and what the "
-            "forecast says of other years comes from their prior",
+            f"{all_}: the turnover rates k are {'not' if low == high else 'hardly'} identified, and what the forecast "
+            "says of other years comes from their prior",
             "warning",
-            value=f"{years.iloc[0]:g}",
-            expected="comparisons of several durations",
-            remedy="Repeat the run with fixed rates to see what hangs on them: "
-            "--set priors.turnover_rate.distribution=fixed --set priors.turnover_rate.value=0.025, then 0.064 (the "
-            "quartiles of the shipped prior).",
+            column=name,
+            value=f"{low:g}" if low == high else f"{low:g} to {high:g}",
+            expected=f"comparisons of several durations, the longest at least {LEAST_SPAN:g} times the shortest",
+            remedy=f"Repeat the run with fixed rates to see what hangs on them: {_CROSSED}.",
         )
     ]

@@ -12,7 +12,7 @@ from mcpbayes.tables.columns import CONTROL, EXAMPLE_STUDY, TREATMENT
 from mcpbayes.tables.layouts import arm_columns
 from mcpbayes.tables.naming import natural_order
 from mcpbayes.tables.observed import observed_effects, unobserved_pools
-from mcpbayes.vocabulary import ARM_BASED, PARTS, SOC, has_parts
+from mcpbayes.vocabulary import ARM_BASED, PARTS, SOC, TWO_POOL, has_parts
 
 #: Share of the comparisons from which the largest study is named.
 LARGE_SHARE: Final = 0.25
@@ -68,9 +68,10 @@ def never_observed(data: xr.Dataset) -> list[Problem]:
     absent = [outcome for outcome, seen in zip(outcomes, observed.any(axis=0), strict=True) if not seen]
     if absent:
         rest = [outcome for outcome in outcomes if outcome not in absent]
+        two_pools = data.attrs["family"] == TWO_POOL
         if data.attrs["family"] == ARM_BASED and not has_parts(rest):  # one part alone is no outcome
             rest = [outcome for outcome in rest if outcome not in PARTS]
-        return [_unobserved_pool(outcome, rest, len(observed)) for outcome in absent]
+        return [_unobserved_pool(outcome, rest, len(observed), two_pools) for outcome in absent]
     if data.attrs["level_kind"] != "on":
         return []
     comparisons = data["kind_of_comparison"].to_series().value_counts()
@@ -87,14 +88,15 @@ def never_observed(data: xr.Dataset) -> list[Problem]:
     ]
 
 
-def _unobserved_pool(outcome: str, rest: Sequence[str], comparisons: int) -> Problem:
+def _unobserved_pool(outcome: str, rest: Sequence[str], comparisons: int, two_pools: bool) -> Problem:
     listed = ", ".join(f'"{one}"' for one in rest)
+    model = "--model arm-based " if two_pools else ""  # the two-pool family needs both
     return Problem(
         "pool-never-observed",
         f"{outcome} was not observed in both arms of any of the {comparisons} comparisons, so what the model says of "
         "it, and of the ratio, would be its prior",
         expected=f"{outcome} of control and treatment in some rows",
-        remedy=f"To analyse what there is: --set 'data.outcomes=[{listed}]'."
+        remedy=f"To analyse what there is: {model}--set 'data.outcomes=[{listed}]'."
         if rest
         else "Add what the papers report.",
     )

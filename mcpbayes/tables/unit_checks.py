@@ -108,7 +108,9 @@ def _unit_problem(values: pd.Series, opened: Opened, outcome: str, size: str, un
     )
 
 
-def necromass_above_soc(rows: pd.DataFrame, group: pd.Series, names: Mapping[str, str]) -> list[Problem]:
+def necromass_above_soc(
+    rows: pd.DataFrame, group: pd.Series, names: Mapping[str, str], *, two_pools: bool = False
+) -> list[Problem]:
     """Return a warning for controls and one for treated arms whose necromass exceeds their SOC.
 
     Parameters
@@ -119,6 +121,8 @@ def necromass_above_soc(rows: pd.DataFrame, group: pd.Series, names: Mapping[str
         Control of each row; a control counts once, however many treatments share it.
     names : mapping of str to str
         Canonical name → the user's.
+    two_pools : bool
+        The model is of the two-pool family, which leaves such controls out.
     """
     problems = []
     for role, arms in ((CONTROL, "controls"), (TREATMENT, "treated arms")):
@@ -136,11 +140,13 @@ def necromass_above_soc(rows: pd.DataFrame, group: pd.Series, names: Mapping[str
             f"{called(row)} ({value:.2f})" for (_, row), value in zip(first.iterrows(), ratio[first.index], strict=True)
         ]
         source = sorted({int(row) for row in bad[CONTROL_ROW]}) if role == CONTROL else bad.index
+        left_out = two_pools and role == CONTROL
+        fate = "left out, since they leave no second pool (saturated-control)" if left_out else "kept as they are"
         many = " With so many, check the units (per cent for g/kg?)." if 2 * len(first) > total else ""
         problems.append(
             Problem(
                 "necromass-exceeds-soc",
-                f"necromass exceeds SOC in {len(first)} of {total} {arms}; they are kept as they are",
+                f"necromass exceeds SOC in {len(first)} of {total} {arms}; they are {fate}",
                 "warning",
                 rows=tuple(int(row) for row in source),
                 column=", ".join(dict.fromkeys(names[column] for column in columns if column in names)),

@@ -1,5 +1,7 @@
 """What people read of a forecast: tables, lines, figures, the folder and the command."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,9 +49,14 @@ def test_the_table_states_what_the_draws_say(result):
 
 def test_scenarios_add_up_and_crossings_state_their_interval(result):
     scenarios, crossings = mb.forecast_scenario_table(result), mb.crossing_table(result)
-    sums = scenarios.groupby(["level", "horizon"])[["probability", "prior_probability"]].sum()
-    np.testing.assert_allclose(sums.to_numpy(), 1.0, atol=1e-12)
-    assert len(scenarios) == 2 * 4 * 13 and (crossings["since"] == 16.0).all()
+    sums = scenarios.groupby(["statement", "level", "horizon"])[["probability", "prior_probability"]].sum()
+    np.testing.assert_allclose(sums["probability"], 1.0, atol=1e-12)
+    np.testing.assert_allclose(sums.loc["scenario", "prior_probability"], 1.0, atol=1e-12)
+    changes = scenarios[scenarios["statement"] == "change"]
+    assert changes["code"].tolist() == 8 * ["increase", "no change", "decrease"]
+    np.testing.assert_array_equal(changes["probability"], result["forecast"]["change_probability"].values.ravel())
+    assert changes[["mcse", "prior_probability"]].isna().all(axis=None)
+    assert len(scenarios) == 2 * 4 * 16 and (crossings["since"] == 16.0).all()
     assert crossings["interval_prob"].tolist() == [0.95] * 8
     inside = crossings.dropna(subset="median_year")
     assert ((inside["lower"] <= inside["median_year"]) & (inside["median_year"] <= inside["upper"])).all()
@@ -74,6 +81,15 @@ def test_lines_hold_the_numbers_of_the_tables_and_mark_extrapolation(result):
     assert text in line and "most probable" in line
     assert sum("years*:" in line for line in lines) == 2 and sum("state*:" in line for line in lines) == 2
     assert "longest duration of the table, 30 years" in lines[-1]
+
+
+def test_lines_say_what_the_ratio_does_and_where_no_scenario_is_probable_enough():
+    sure = mb.forecast(fake_two_pools(spread=0.0), [20])  # every draw alike: probabilities of 0 and 1
+    open_ = mb.forecast(fake_two_pools(change=(0.1, 0.0)), [20], settings=["scenarios.decide_at=1"])
+    one, other = (list(forecast_lines(each, forecast_tables(each)))[2] for each in (sure, open_))
+    assert "; probability of ΔMCP up 1.00, within its tolerance 0.00, down 0.00; most probable N" in one
+    up, same, down = open_["forecast"]["change_probability"].sel(target="mean: average", horizon="20 years").values
+    assert f"up {up:.2f}, within its tolerance {same:.2f}, down {down:.2f}; no scenario reaches 1 (most pro" in other
 
 
 def test_draws_that_do_not_mix_are_named_with_their_horizon(result):
@@ -124,9 +140,8 @@ def test_the_folder_gets_tables_and_figures_and_keeps_what_was_there(result, fol
     write_forecast(result, folder, forecast_tables(result))
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     pictures = {f"figures/{name}.{end}" for name in words.FORECAST_FIGURES for end in ("svg", "png")}
-    assert (
-        found == {"own.txt", "result.nc", "forecast.csv", "forecast_scenarios.csv", "forecast_crossings.csv"} | pictures
-    )
+    tables = {"forecast.csv", "forecast_scenarios.csv", "forecast_crossings.csv"}
+    assert found == {"own.txt", "result.nc", "forecast.json"} | tables | pictures
     pd.testing.assert_frame_equal(pd.read_csv(folder / "forecast.csv"), mb.forecast_table(result), check_dtype=False)
 
 
@@ -135,6 +150,23 @@ def test_the_command_writes_and_says_the_same(folder, capsys):
     out = capsys.readouterr().out
     assert "typical comparison, average" in out and "in another scenario than after 5 years" in out
     assert (folder / "forecast_crossings.csv").is_file() and not (folder / "figures").exists()
+
+
+def test_figures_of_an_earlier_forecast_go_and_the_record_says_what_was_asked(folder):
+    (folder / "figures").mkdir()
+    for name in ("forecast-path.svg", "forecast-trajectories.png", "own.svg"):
+        (folder / "figures" / name).write_text("old", encoding="utf-8")
+    setting = "scenarios.decide_at=0.9"
+    assert main(["forecast", str(folder), "--years", "20,10", "--since", "5", "--set", setting, "--no-figures"]) == 0
+    assert [path.name for path in (folder / "figures").iterdir()] == ["own.svg"]
+    record = json.loads((folder / "forecast.json").read_text(encoding="utf-8"))
+    assert record.pop("command").startswith("mcpbayes forecast ") and record.pop("mcpbayes_version")
+    assert record == {"years": [10, 20], "since": 5, "at": {}, "settings": [setting]}
+
+
+def test_year_0_alone_has_tables(folder):
+    assert main(["forecast", str(folder), "--years", "0", "--no-figures"]) == 0
+    assert (pd.read_csv(folder / "forecast.csv")["years"].dropna() == 0).all()
 
 
 def test_a_failed_fit_has_a_forecast_that_says_so(folder, capsys):
@@ -150,6 +182,7 @@ def test_a_failed_fit_has_a_forecast_that_says_so(folder, capsys):
     [
         (["forecast", "{folder}", "--years", "soon"], "--years: expected years, separated by commas"),
         (["forecast", "{folder}", "--years=-5"], "years: expected a number of at least 0"),
+        (["forecast", "{folder}", "--years", "0"], "--years: the figures need a year after the change"),
         (["forecast", "{folder}"], "--years"),
         (["forecast", "{folder}/none", "--years", "10"], "No saved result at"),
         (["report", "{folder}"], "mcpbayes forecast DIR --years 10,20,50"),

@@ -1,11 +1,14 @@
 """What the two-pool model asks of a table: durations, a control beside the treatment, SOC besides necromass."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from mcpbayes.errors import DataError
+from mcpbayes.errors import DataError, SpecificationError
 from mcpbayes.inference.two_pool_simulation import simulate_two_pools
+from mcpbayes.specification.catalogue import read_card
 from mcpbayes.specification.loading import load_model
 from mcpbayes.tables.arms import check_table, prepare
 
@@ -54,7 +57,12 @@ def test_a_cell_that_is_no_number_is_not_called_missing_too(table):
     assert checks == {"not-a-number"}
 
 
-@pytest.mark.parametrize("design", ["before-after", "Before and after", "pre-post"])
+@pytest.mark.parametrize(
+    "design",
+    ["before-after", "Before and after", "pre-post", "before_after", "before vs after", "before versus after",
+     "pre_post", "pre- and post-treatment", "pre - post", "BA", "after-before", "uncontrolled before-after",
+     "before-after without control", "before-after, no control"],
+)  # fmt: skip
 def test_before_after_pairs_are_counted_and_left_out(table, design):
     table["design"] = "randomised blocks"
     table.loc[[0, 3], "design"] = design
@@ -65,8 +73,19 @@ def test_before_after_pairs_are_counted_and_left_out(table, design):
     assert not {2, 5} & set(data["source_row"].values.tolist())
 
 
-def test_before_after_with_control_is_a_design_with_a_control(table):
-    assert found(table.assign(design="before-after-control-impact"), "before-after") == []
+@pytest.mark.parametrize("design", ["before-after-control-impact", "BACI", "before/after, no-till and control plots"])
+def test_before_after_with_control_is_a_design_with_a_control(table, design):
+    assert found(table.assign(design=design), "before-after") == []
+    assert found(table.assign(design=design), "unknown-design") == []
+
+
+def test_designs_that_are_not_known_are_kept_and_listed(table):
+    table["design"] = "randomised blocks"
+    table.loc[[0, 3], "design"] = ["repeated visits", "B-A"]
+    (problem,) = found(table, "unknown-design")
+    assert problem.severity == "warning" and problem.rows == (2, 5) and problem.value == "B-A; repeated visits"
+    assert prepare(table, MODEL).sizes["comparison"] == len(table)
+    assert found(table.assign(design=""), "unknown-design") == []
 
 
 def test_a_table_of_nothing_but_before_after_pairs_is_refused(table):
@@ -85,6 +104,17 @@ def test_saturated_controls_are_listed_and_left_out_with_their_comparisons(table
     assert "Simulated 1: C1" not in data["control"].values
 
 
+def test_controls_above_soc_are_not_called_kept(table):
+    control = table["study"].eq(table["study"].iloc[0]) & table["control_id"].eq("C1")
+    table.loc[control, "necromass_control"] = 1.1 * table.loc[control, "soc_control"]
+    table.loc[~control, "necromass_treatment"] = 1.1 * table["soc_treatment"]
+    controls, treated = found(table, "necromass-exceeds-soc")
+    assert "1 of" in controls.message and controls.message.endswith(
+        "left out, since they leave no second pool (saturated-control)"
+    )
+    assert treated.message.endswith("they are kept as they are") and found(table, "saturated-control")
+
+
 @pytest.mark.parametrize(("share", "left_out"), [(0.74, False), (0.76, True)])
 def test_the_limit_is_two_standard_errors_below_one(table, share, left_out):
     """CV 1/3 of both pools, n = 4, ϱ = 0.5: SE = r̂ √(V_NN + V_CC − 2 V_NC) = r̂/6, and r̂ > 1 − 2 r̂/6 from 0.75 on."""
@@ -94,10 +124,46 @@ def test_the_limit_is_two_standard_errors_below_one(table, share, left_out):
     assert bool(found(both, "saturated-control")) is left_out
 
 
+@pytest.mark.parametrize("formula", ["age", "duration_years", "clay + years"])
+def test_the_duration_is_no_moderator_under_any_of_its_names(formula):
+    settings = [f"data.columns.{name}=age" for name in ("duration_years", "years")]
+    with pytest.raises(SpecificationError, match="is the time in the two-pool equations"):
+        load_model("two-pool", settings=[*settings, f"moderators.formula=~ {formula}"])
+
+
 def test_equal_durations_leave_turnover_to_its_prior(table):
     (problem,) = found(table.assign(duration_years=12.0), "equal-durations")
     assert problem.severity == "warning" and "all durations are 12 years" in problem.message
     assert found(table, "equal-durations") == []
+
+
+def test_durations_that_hardly_differ_or_are_none(table):
+    half = np.arange(len(table)) % 2
+    (problem,) = found(table.assign(duration_years=10 + 4 * half), "equal-durations")
+    assert problem.severity == "warning" and "lie between 10 and 14 years" in problem.message
+    assert found(table.assign(duration_years=10 + 5 * half), "equal-durations") == []
+    (problem,) = found(table.assign(duration_years=10.0 * half), "equal-durations")
+    assert problem.severity == "warning" and "all durations above 0 are 10 years" in problem.message
+    (problem,) = found(table.assign(duration_years=0), "equal-durations")
+    assert problem.severity == "error" and "no duration is above 0" in problem.message
+
+
+def test_the_rates_advised_for_equal_durations_are_accepted(table):
+    """Which pool is the faster one decides about the ratio: both crossed cases."""
+    (problem,) = found(table.assign(duration_years=12.0), "equal-durations")
+    pairs = re.findall(r"\{[^}]+\}", str(problem.remedy))
+    for rates in (pairs, re.findall(r"value=(\{[^}]+\})", read_card("two-pool"))):
+        fixed = "priors.turnover_rate.distribution=fixed"
+        models = [load_model("two-pool", settings=[fixed, f"priors.turnover_rate.value={one}"]) for one in rates]
+        values = [model.priors["turnover_rate"].parameters["value"] for model in models]
+        assert values[0] == {"necromass": 0.025, "non_microbial": 0.064}
+        assert values[1] == {"necromass": 0.064, "non_microbial": 0.025}
+
+
+def test_without_a_pool_the_model_that_takes_one_is_advised(table):
+    table["necromass_treatment"] = np.nan
+    (problem,) = found(table, "pool-never-observed")
+    assert "--model arm-based --set 'data.outcomes=[\"soc\"]'" in str(problem.remedy)
 
 
 def test_the_static_model_asks_for_none_of_this(table):

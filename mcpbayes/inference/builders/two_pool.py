@@ -55,8 +55,8 @@ def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
     tree = build_hierarchy(data)
     names = [str(name) for name in data["coefficient"].values]
     coords: dict[str, Any] = {
-        "pool": list(words.TWO_POOLS),
-        "pair": [words.pair_name(words.TWO_POOLS, 0, 1)],
+        "pool": list(words.PARTS_OF_SOC),
+        "pair": [words.pair_name(words.PARTS_OF_SOC, 0, 1)],
         **{dim: data[dim].values.astype(str).tolist() for dim in ("coefficient", "study", "control", "comparison")},
     }
     with_sites = data.attrs["level_site"] == "on"
@@ -94,7 +94,7 @@ def _control_ratios(model: Specification, seen: Seen) -> Tensor:
 
 def _coefficients(model: Specification, names: list[str]) -> Tensor:
     """Add B: coefficients of the changes of both steady states."""
-    prior = coefficient_prior(model, names, words.TWO_POOLS)
+    prior = coefficient_prior(model, names, words.PARTS_OF_SOC)
     standard = pm.Normal("beta_standard", dims=("coefficient", "pool"))
     beta = prior.mean + pt.sum(prior.factor * standard[:, None, :], axis=2)
     return pm.Deterministic("beta", beta, dims=("coefficient", "pool"))
@@ -115,8 +115,8 @@ def _placed(name: str, dim: str, spread: Tensor, precision: Tensor, distance: Te
 
 def _spread(level: str, model: Specification) -> tuple[Tensor, Any]:
     """Add τ (pool,) and ρ of a level; return τ and the lower factor of the correlation matrix."""
-    tau = priors.standard_deviations(f"tau_{level}", model.priors[f"tau_{level}"], words.TWO_POOLS, "pool")
-    return tau, priors.correlation_factor(f"rho_{level}", model.priors[f"rho_{level}"], words.TWO_POOLS)
+    tau = priors.standard_deviations(f"tau_{level}", model.priors[f"tau_{level}"], words.PARTS_OF_SOC, "pool")
+    return tau, priors.correlation_factor(f"rho_{level}", model.priors[f"rho_{level}"], words.PARTS_OF_SOC)
 
 
 def _scaled(level: str, tau: Tensor, factor: Any, first: Tensor, second: Tensor) -> Tensor:
@@ -145,10 +145,10 @@ def _turnover_rates(model: Specification) -> Tensor:
     """Add k of both pools, per year."""
     prior = model.priors[TURNOVER]
     if prior.distribution == "fixed":
-        rates = pt.as_tensor([number(prior, "value", pool) for pool in words.TWO_POOLS])
+        rates = pt.as_tensor([number(prior, "value", pool) for pool in words.PARTS_OF_SOC])
     else:
         median, spread = (
-            np.array([number(prior, key, pool) for pool in words.TWO_POOLS]) for key in ("median", "sd_log")
+            np.array([number(prior, key, pool) for pool in words.PARTS_OF_SOC]) for key in ("median", "sd_log")
         )
         rates = median * pt.exp(spread * pm.Normal(f"{TURNOVER}_standard", dims="pool"))
     return pm.Deterministic(TURNOVER, rates, dims="pool")
