@@ -5,6 +5,7 @@ The labels are ours: the numbering and names of Zhu, Schimel & Liang (2025, doi:
 are not public.
 """
 
+from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Final
 
@@ -129,6 +130,11 @@ FORECAST_FIGURES: Final = MappingProxyType(
         "forecast-scenarios": "scenarios_over_time",
     }
 )
+
+
+def has_parts(outcomes: Iterable[str]) -> bool:
+    """Say whether fungal and bacterial necromass are outcomes of their own, instead of necromass as one."""
+    return set(PARTS) <= set(outcomes)
 
 
 def pair_name(outcomes: tuple[str, ...] | list[str], i: int, j: int) -> str:

@@ -73,7 +73,7 @@ def controls(data: xr.Dataset) -> Controls | None:
 
 def _pools_of_ratio(data: xr.Dataset) -> list[str]:
     """Return the pools that make up the ratio: necromass, or its fungal and bacterial part, and SOC."""
-    parts = set(words.PARTS) <= set(data["outcome"].values.astype(str))
+    parts = words.has_parts(data["outcome"].values.astype(str))
     return [*(words.PARTS if parts else (words.NECROMASS,)), words.SOC]
 
 

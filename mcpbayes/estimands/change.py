@@ -12,7 +12,7 @@ from mcpbayes.estimands.baselines import absences, draw_controls
 from mcpbayes.estimands.blocks import Block, Piece, RandomEffects, is_stored, pieces
 from mcpbayes.estimands.effects import population_effects
 from mcpbayes.estimands.layout import Array, Index, labelled_view, put, sums
-from mcpbayes.estimands.parts import CHANGE_OF_PART, EFFECT_OF_SUM
+from mcpbayes.estimands.parts import CHANGE_OF_PART, EFFECT_OF_SUM, RATIO_OF_PART
 from mcpbayes.estimands.targets import POPULATION, At, targets
 from mcpbayes.estimands.tree import Settings, apply_settings, group, refuse_two_pools, specification, with_groups
 from mcpbayes.estimands.walk import (
@@ -20,6 +20,7 @@ from mcpbayes.estimands.walk import (
     TargetDraws,
     block_parts,
     control_ratios,
+    parts_spread_out,
     ratio_draws,
     spread_out,
     summed,
@@ -37,7 +38,11 @@ _UNITS: Final = {
     "mcp_efficacy_control": "fraction",
     "mcp_efficacy_treatment": "fraction",
 }
-_UNITS_OF_PARTS: Final = {CHANGE_OF_PART: "fraction", EFFECT_OF_SUM: "log response ratio"}
+_UNITS_OF_PARTS: Final = {
+    CHANGE_OF_PART: "fraction",
+    RATIO_OF_PART: "fraction",
+    EFFECT_OF_SUM: "log response ratio",
+}
 
 
 def log_delta_mcp(theta_n: np.ndarray, theta_c: np.ndarray) -> np.ndarray:
@@ -99,7 +104,8 @@ def delta_mcp(result: xr.DataTree, at: At | None = None, settings: Settings = ()
         ``average_change(..., mean_target, outcome)``; with both pools also ``log_delta_mcp``, ``delta_mcp``,
         ``mcp_efficacy_control``, ``mcp_efficacy_treatment`` (fractions, NaN where coord ``absent`` says why). With
         fungal and bacterial necromass as outcomes these are of their sum, and ``delta_mcp_part(..., part)`` is what
-        each contributes to ``delta_mcp``, ``necromass_effect`` the effect on both together. Groups
+        each contributes to ``delta_mcp``, ``mcp_efficacy_control_part(..., part)`` what ``mcp_efficacy_control`` is the
+        sum of, ``necromass_effect`` the effect on both together. Groups
         ``scenario`` and ``influence`` are dropped, since they belonged to the old targets. Where the posterior does not
         store the effects of studies and comparisons (`vocabulary.STORED_AT_MOST`), the group holds the levels mean and
         new only.
@@ -168,6 +174,7 @@ def visit_targets(
     if found.parts is not None:
         ratios |= {
             CHANGE_OF_PART: np.empty((len(levels), len(words.PARTS), effect.shape[-1])),
+            RATIO_OF_PART: np.empty((len(levels), len(words.PARTS), effect.shape[-1])),
             EFFECT_OF_SUM: np.empty((len(levels), effect.shape[-1])),
         }
     dataset = _dataset(posterior, asked.isel(target=slice(len(levels))), effect, average, ratios)
@@ -267,6 +274,8 @@ def _write(draws: TargetDraws, effect: Array, ratios: Mapping[str, Array]) -> In
     if draws.of_part is not None and draws.of_sum is not None:
         put(ratios[CHANGE_OF_PART], draws.places, draws.of_part)
         put(ratios[EFFECT_OF_SUM], draws.places, draws.of_sum)
+    if (control := parts_spread_out(draws.ratio)) is not None:
+        put(ratios[RATIO_OF_PART], draws.places, control)
     return np.where(draws.ratio.of < 0, -1, np.count_nonzero(draws.treated > 1, axis=1))
 
 

@@ -8,8 +8,10 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.layout import Array
 
-#: Variables of group ``delta_mcp`` where fungal and bacterial necromass are outcomes: Δr of each, and θ of their sum.
+#: Variables of group ``delta_mcp`` where fungal and bacterial necromass are outcomes: Δr and r₀ of each, and θ of their
+#: sum.
 CHANGE_OF_PART = "delta_mcp_part"
+RATIO_OF_PART = "mcp_efficacy_control_part"
 EFFECT_OF_SUM = "necromass_effect"
 
 
@@ -46,13 +48,18 @@ def part_changes(ratio: Array, delta: Array) -> PartChanges:
     return PartChanges(of_part, np.log1p(change / ratio.sum(axis=1)), change)
 
 
+def apart(data: xr.Dataset) -> bool:
+    """Say whether fungal and bacterial necromass are outcomes of arm-based data, so that their ratio has two parts."""
+    return data.attrs["family"] == words.ARM_BASED and words.has_parts(data["outcome"].values.astype(str))
+
+
 def parts_of(data: xr.Dataset, posterior: xr.Dataset) -> tuple[int, int, int] | None:
     """Return the places of fungal and bacterial necromass and of SOC among the outcomes of arm-based data, else None.
 
     None also with contrast data, which hold no control means and so no ratio of either part.
     """
     outcomes = posterior["outcome"].values.astype(str).tolist()
-    if data.attrs["family"] != words.ARM_BASED or not {*words.PARTS, words.SOC} <= set(outcomes):
+    if not apart(data):
         return None
     fungal, bacterial, soc = (outcomes.index(pool) for pool in (*words.PARTS, words.SOC))
     return fungal, bacterial, soc
@@ -61,3 +68,8 @@ def parts_of(data: xr.Dataset, posterior: xr.Dataset) -> tuple[int, int, int] | 
 def quantity_of_part(part: str) -> str:
     """Return the quantity, as in ``summary.csv``, of what a part of necromass contributes to ΔMCP."""
     return f"delta_mcp[{part}]"
+
+
+def ratio_of_part(part: str) -> str:
+    """Return the quantity, as in ``summary.csv``, of the ratio of a part of necromass to SOC in the control."""
+    return f"mcp_efficacy_control[{part}]"

@@ -10,7 +10,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.layout import Array, Index, node_major
-from mcpbayes.estimands.parts import CHANGE_OF_PART, quantity_of_part
+from mcpbayes.estimands.parts import CHANGE_OF_PART, quantity_of_part, ratio_of_part
 from mcpbayes.estimands.reading import describe
 from mcpbayes.estimands.tree import group, has_two_pools
 from mcpbayes.estimands.walk import Source, TargetDraws, sources
@@ -23,7 +23,11 @@ RATIOS: Final = ("log_delta_mcp", "delta_mcp", "mcp_efficacy_control", "mcp_effi
 NEED_REFERENCE: Final = RATIOS[1:]
 
 #: Further ones with fungal and bacterial necromass apart, after those; there all that is said of the ratio needs r₀.
-OF_PARTS: Final = (*(quantity_of_part(part) for part in words.PARTS), f"effect[{words.NECROMASS}]")
+OF_PARTS: Final = (
+    *(quantity_of_part(part) for part in words.PARTS),
+    *(ratio_of_part(part) for part in words.PARTS),
+    f"effect[{words.NECROMASS}]",
+)
 
 #: What τ and ρ belong to, in the order of the tables: levels of random effects, and plots within arms.
 _LEVELS: Final = ("study", "comparison", "site", "kind", "within")
@@ -236,5 +240,9 @@ def _of_targets(found: TargetDraws, start: Index, chains: int, outcomes: int, ra
         yield block(outcomes + 3, found.treated, there)
     if found.of_part is not None and found.of_sum is not None and len(there):
         yield block(outcomes, found.log_change, there)
-        for place, draws in enumerate((*found.of_part.swapaxes(0, 1), found.of_sum)):
-            yield block(outcomes + len(RATIOS) + place, draws, there)
+        parts, start_of_parts = len(words.PARTS), outcomes + len(RATIOS)
+        for place in range(parts):
+            yield block(start_of_parts + place, found.of_part[:, place], there)
+            if found.ratio.parts is not None:
+                yield block(start_of_parts + parts + place, found.ratio.parts[used, place], there, of)
+        yield block(start_of_parts + 2 * parts, found.of_sum, there)

@@ -12,7 +12,7 @@ from mcpbayes.estimands.baselines import Controls, controls
 from mcpbayes.estimands.blocks import Block, Depth, Membership, RandomEffects, membership, pieces
 from mcpbayes.estimands.effects import coefficients, typical_effects
 from mcpbayes.estimands.layout import Array, Index, node_major, sums
-from mcpbayes.estimands.parts import CHANGE_OF_PART, EFFECT_OF_SUM, part_changes, parts_of
+from mcpbayes.estimands.parts import CHANGE_OF_PART, EFFECT_OF_SUM, RATIO_OF_PART, part_changes, parts_of
 
 #: Targets that are worked on at once.
 TARGETS: Final = 32
@@ -249,6 +249,11 @@ def spread_out(ratio: Ratios) -> Array:
     return _rows_of(ratio.rows, ratio.of)
 
 
+def parts_spread_out(ratio: Ratios) -> Array | None:
+    """Return r₀ of the parts of every target, (target, part, draw), NaN where it is absent; None without parts."""
+    return None if ratio.parts is None else _rows_of(ratio.parts, ratio.of)
+
+
 def _rows_of(rows: Array, of: Index) -> Array:
     """Return the row of every target, NaN where it has none (−1)."""
     control = np.empty((len(of), *rows.shape[1:]))
@@ -342,6 +347,7 @@ def _stored(change: xr.Dataset, ratios: bool, wanted: np.ndarray) -> Iterator[So
     of_ratio = [node_major(change[name], "target") for name in names] if ratios else []
     of_part = node_major(change[CHANGE_OF_PART], "target", "part") if ratios and CHANGE_OF_PART in change else None
     of_sum = None if of_part is None else node_major(change[EFFECT_OF_SUM], "target")
+    control_of_part = None if of_part is None else node_major(change[RATIO_OF_PART], "target", "part")
     for start in range(0, len(effect), TARGETS):
         here = slice(start, min(start + TARGETS, len(effect)))
         if not wanted[here].any():
@@ -353,16 +359,17 @@ def _stored(change: xr.Dataset, ratios: bool, wanted: np.ndarray) -> Iterator[So
                 return TargetDraws(places, effect[here])
             *others, control = (np.ascontiguousarray(values[here]) for values in of_ratio)
             parts = (values if values is None else values[here] for values in (of_part, of_sum))
-            return TargetDraws(places, effect[here], _shared(control), *others, *parts)
+            shared = _shared(control, None if control_of_part is None else control_of_part[here])
+            return TargetDraws(places, effect[here], shared, *others, *parts)
 
         yield source
 
 
-def _shared(control: Array) -> Ratios:
-    """Return stored ratios with equal neighbours as one row."""
+def _shared(control: Array, parts: Array | None) -> Ratios:
+    """Return stored ratios, and those of parts where there are, with equal neighbours as one row."""
     first = np.ones(len(control), dtype=bool)
     first[1:] = [not np.array_equal(a, b) for a, b in zip(control[1:], control[:-1], strict=True)]
     of = np.cumsum(first) - 1
     rows = control[first]
     absent = np.isnan(rows[:, 0]) & np.isnan(rows).all(axis=1)
-    return Ratios(rows, np.where(absent[of], -1, of))
+    return Ratios(rows, np.where(absent[of], -1, of), None if parts is None else parts[first])

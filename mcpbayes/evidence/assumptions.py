@@ -36,6 +36,7 @@ from mcpbayes.monte_carlo.summaries import interval
 from mcpbayes.specification.factors import FactorSet
 from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.amino_arms import converted_arms
+from mcpbayes.tables.fungal import faint_fungi, without_pool
 from mcpbayes.tables.part_arms import of_parts, with_factors_of_parts
 
 #: Assumptions by name.
@@ -182,7 +183,8 @@ def _with_set(data: xr.Dataset, factors: FactorSet, spec: Specification) -> xr.D
     """Return the data made with another set of conversion factors, each at its median."""
     correct = spec.data.bias_correction
     if of_parts(data):
-        return with_factors_of_parts(data, central_of_parts(factors), bias_correction=correct)
+        made = with_factors_of_parts(data, central_of_parts(factors), bias_correction=correct)
+        return without_pool(made, faint_fungi(made))
     return with_factors(data, central(factors), bias_correction=correct)
 
 

@@ -10,8 +10,10 @@ import numpy as np
 import xarray as xr
 
 from mcpbayes import vocabulary as words
+from mcpbayes.errors import SpecificationError
 from mcpbayes.inference.conversion import FACTORS, K_F
 from mcpbayes.inference.doubt import Doubt
+from mcpbayes.measurement.amino_parts import bacterial_share
 from mcpbayes.measurement.factor_draws import PartFactors, Triples, central_of_parts, strata_of_parts
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
@@ -33,6 +35,11 @@ def factor_doubt_of_parts(arms: xr.Dataset, model: Specification, worlds: int) -
     worlds : int
         How many strata.
 
+    Raises
+    ------
+    SpecificationError
+        A world would leave arms without fungi that the data have with fungi: they were prepared for fewer worlds.
+
     Notes
     -----
     Triples of factors are sorted by ϱ_b and cut into equally probable strata; a world is fitted at the median ϱ_b of
@@ -43,6 +50,7 @@ def factor_doubt_of_parts(arms: xr.Dataset, model: Specification, worlds: int) -
         return None
     parts, middle = strata_of_parts(factors, worlds), central_of_parts(factors)
     values = tuple(float(np.median(part.rho_b)) for part in parts)
+    _refuse_more_worlds(arms, max(values))
     said = (
         f"fungal and bacterial necromass of {int(here.sum())} arms are made of amino sugars with the factors "
         f"{factors.name!r}, which are in doubt: ϱ_b, moles of bacterial glucosamine per mole of muramic acid, from "
@@ -61,6 +69,20 @@ def factor_doubt_of_parts(arms: xr.Dataset, model: Specification, worlds: int) -
         says=lambda data: said,
         finish=lambda tree, place, seed: _with_draws_of_factors(tree, parts[place], place, seed),
     )
+
+
+def _refuse_more_worlds(arms: xr.Dataset, rho_b: float) -> None:
+    """Refuse worlds in which fungal necromass would be missing in arms that have it in the data."""
+    glucosamine, muramic_acid = arms["amino_mean"].transpose("amino_sugar", "arm").values
+    share = bacterial_share(glucosamine, muramic_acid, rho_b)
+    there = converted_arms(arms) & np.isfinite(arms["mean"].sel(outcome=words.FUNGAL_NECROMASS).values)
+    if lost := int((there & (share >= 1)).sum()):
+        raise SpecificationError(
+            f"with ϱ_b = {rho_b:.2f} in one of so many worlds bacteria explain all glucosamine of {lost} "
+            f"arm{'s' if lost > 1 else ''} prepared with fungal necromass; prepare the table with the same number of "
+            "worlds",
+            "sampling.worlds",
+        )
 
 
 def _with_draws_of_factors(tree: xr.DataTree, part: Triples, place: int, seed: int) -> xr.DataTree:

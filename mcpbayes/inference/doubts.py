@@ -13,6 +13,7 @@ from mcpbayes.inference.dispersions import WORLDS as WORLDS_OF_CVS
 from mcpbayes.inference.doubt import Doubt
 from mcpbayes.inference.strata import strata
 from mcpbayes.inference.worlds import worlds_that_fit
+from mcpbayes.measurement.factor_draws import WORLDS
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
@@ -24,9 +25,6 @@ CARRIED: Final = {
     DISPERSION: "the CVs of the arms",
     WITHIN: "the correlation ϱ of the pools over plots of one arm",
 }
-
-#: Worlds of a result where the specification leaves their number to us.
-WORLDS: Final = 8
 
 
 def doubts(arms: xr.Dataset, model: Specification) -> list[Doubt]:

@@ -11,6 +11,8 @@ from mcpbayes.measurement.amino_sugars import Array, muramic_weight
 from mcpbayes.specification.factors import Factor, FactorSet
 from mcpbayes.streams import generator
 
+#: Worlds of a result where the specification leaves their number to us, and nothing needs more.
+WORLDS: Final = 8
 #: Triples of factors behind every analysis: midpoints of as many strata of each factor, so that medians are exact.
 TRIPLES: Final = 4096
 
@@ -77,9 +79,10 @@ def central_of_parts(factors: FactorSet) -> PartFactors:
     return PartFactors(*(float(np.median(values)) for values in (triples.k_b, triples.k_f, triples.rho_b)))
 
 
-def largest_rho_b(factors: FactorSet) -> float:
-    """Return the largest ϱ_b of any triple, with which fewest arms have fungal necromass above zero."""
-    return float(draw_triples(factors).rho_b.max())
+def largest_rho_b(factors: FactorSet, worlds: int) -> float:
+    """Return the largest ϱ_b that any of so many worlds is fitted with, which leaves fewest arms their fungi."""
+    strata = strata_of_parts(factors, 1 if factors.fixed else worlds)
+    return max(float(np.median(part.rho_b)) for part in strata)
 
 
 def strata_of_parts(factors: FactorSet, count: int) -> list[Triples]:

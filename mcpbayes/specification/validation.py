@@ -109,7 +109,7 @@ def validate(raw: Mapping[str, Any]) -> Specification:
     moderators = ModeratorSection(**read(top.get("moderators", {}), "moderators", _MODERATORS))
     _check_formula(moderators.formula, data)
     reference = read(top.get("delta_mcp", {}), "delta_mcp", {"reference": _reference}).get("reference")
-    if reference is not None and set(words.PARTS) <= set(data.outcomes):
+    if reference is not None and words.has_parts(data.outcomes):
         raise refusal(
             "'observed': with fungal and bacterial necromass apart, each needs a ratio of its own", reference,
             "delta_mcp.reference",

@@ -9,12 +9,11 @@ import pandas as pd
 from mcpbayes.errors import Problem
 from mcpbayes.measurement.amino_parts import largest_rho_within
 from mcpbayes.measurement.amino_sugars import MASS_RATIO, fungal_necromass
-from mcpbayes.measurement.factor_draws import largest_rho_b
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.amino_sugars import SOURCE, has_both
 from mcpbayes.tables.columns import CONTROL, ROLES
+from mcpbayes.tables.fungal import MISSING_THERE
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, rho_column
-from mcpbayes.tables.part_arms import makes_parts
 from mcpbayes.tables.unit_checks import PURE_CARBON, RATIO_BOUNDS
 from mcpbayes.vocabulary import (
     AMINO_SUGARS,
@@ -26,6 +25,7 @@ from mcpbayes.vocabulary import (
     PARTS,
     REPORTED,
     SOC,
+    has_parts,
 )
 
 #: Muramic acid/glucosamine outside these bounds is in no soil, a thousandth or thousandfold of it is: 1,607 soils of a
@@ -37,14 +37,16 @@ _KEPT: Final = "they are kept as they are"
 
 def has_amino_sugars(rows: pd.DataFrame, outcomes: Sequence[str]) -> bool:
     """Say whether a table of comparisons has any amino sugar beside analysed necromass, or its two parts."""
-    return (NECROMASS in outcomes or makes_parts(outcomes)) and any(
+    return (NECROMASS in outcomes or has_parts(outcomes)) and any(
         bool(rows[arm_columns("comparison", sugar, role).mean].notna().any())
         for sugar in AMINO_SUGARS
         for role in ROLES
     )
 
 
-def amino_problems(rows: pd.DataFrame, made: pd.DataFrame, group: pd.Series, data: DataSection) -> list[Problem]:
+def amino_problems(
+    rows: pd.DataFrame, made: pd.DataFrame, group: pd.Series, data: DataSection, rho_b: float
+) -> list[Problem]:
     """Return what is to be said of the necromass of a table with amino sugars.
 
     Parameters
@@ -58,14 +60,16 @@ def amino_problems(rows: pd.DataFrame, made: pd.DataFrame, group: pd.Series, dat
         Rows of one group share a control.
     data : DataSection
         Factors and units.
+    rho_b : float
+        ϱ_b above which an arm is said to have no fungi.
     """
     arms = pd.concat([_arms(rows, made, group, role) for role in ROLES])
     here = arms[arms["source"] == FROM_AMINO_SUGARS]
     errors = [*_units(here.dropna(subset=[NECROMASS]), data)]
     if errors:
         return errors
-    apart = makes_parts(data.outcomes)
-    found = [_origin(arms, data), *_left_out(arms), *_half(arms, apart), *_no_fungi(here, data)]
+    apart = has_parts(data.outcomes)
+    found = [_origin(arms, data), *_left_out(arms), *_half(arms, apart), *_no_fungi(here, data, rho_b)]
     return found + (_unused_spreads(rows, made) + _too_close(rows, made, data) if apart else [])
 
 
@@ -133,19 +137,19 @@ def _half(arms: pd.DataFrame, apart: bool) -> Iterator[Problem]:
         )
 
 
-def _no_fungi(here: pd.DataFrame, data: DataSection) -> Iterator[Problem]:
+def _no_fungi(here: pd.DataFrame, data: DataSection, rho_b: float) -> Iterator[Problem]:
     """Yield a warning for arms in which bacteria explain all glucosamine: their fungal necromass is not positive."""
-    apart = makes_parts(data.outcomes)
-    rho_b = largest_rho_b(data.factors) if apart else data.factors.rho_b.middle
+    apart = has_parts(data.outcomes)
     with_some = f" with some of the factors {data.factors.name!r}" if apart and not data.factors.fixed else ""
-    kept = "the fungal pool is missing there, bacterial necromass and SOC are used" if apart else _KEPT
+    kept = f"nothing; {MISSING_THERE}" if apart else f"not positive; {_KEPT}"
     fungal = fungal_necromass(here[GLUCOSAMINE], here[MURAMIC_ACID], 1.0, rho_b)
     none = here[fungal <= 0]
     if len(none):
+        count = _count(none)
         yield Problem(
             "no-fungal-necromass",
-            f"in {_count(none)} arms bacteria explain all glucosamine{with_some}, so that fungal necromass is not "
-            f"positive; {kept}",
+            f"in {count} arm{'' if apart and count == 1 else 's'} bacteria explain all glucosamine{with_some}, so that "
+            f"fungal necromass is {kept}",
             "warning",
             rows=tuple(dict.fromkeys(none["row"])),
             value=f"muramic acid/glucosamine up to {(none[MURAMIC_ACID] / none[GLUCOSAMINE]).max():.3g}",
@@ -201,7 +205,7 @@ def _units(here: pd.DataFrame, data: DataSection) -> Iterator[Problem]:
     ratio, sugars = here[NECROMASS] / here[SOC], here[MURAMIC_ACID] / here[GLUCOSAMINE]
     apart = (sugars < SUGAR_BOUNDS[0]) | (sugars > SUGAR_BOUNDS[1])
     off = ((ratio < RATIO_BOUNDS[0]) | (ratio > RATIO_BOUNDS[1]) | (here[NECROMASS] > PURE_CARBON)) & ~apart
-    unit = data.units.get(FUNGAL_NECROMASS if makes_parts(data.outcomes) else NECROMASS, "g/kg")
+    unit = data.units.get(FUNGAL_NECROMASS if has_parts(data.outcomes) else NECROMASS, "g/kg")
     units = ", ".join(f"{sugar} in {data.units.get(sugar, unit)}" for sugar in AMINO_SUGARS)
     for bad, what, values in (
         (apart, "muramic acid/glucosamine", sugars),

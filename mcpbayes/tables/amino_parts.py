@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from mcpbayes.measurement import amino_sugars as conversion
-from mcpbayes.measurement.factor_draws import central_of_parts, largest_rho_b
+from mcpbayes.measurement.factor_draws import central_of_parts
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.amino_sugars import SOURCE, source_of_arms
 from mcpbayes.tables.columns import ROLES
@@ -18,16 +18,27 @@ from mcpbayes.tables.part_arms import BACTERIAL_SHARE, with_factors_of_parts
 from mcpbayes.vocabulary import AMINO_SUGARS, FROM_AMINO_SUGARS, IMPUTED, PARTS
 
 
-def converted_parts(rows: pd.DataFrame, source: pd.Series, data: DataSection) -> pd.DataFrame:
+def converted_parts(rows: pd.DataFrame, source: pd.Series, data: DataSection, rho_b: float) -> pd.DataFrame:
     """Return the rows with both pools, g/kg, made of amino sugars where `source` says so, and that in a column.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row per comparison.
+    source : Series of str
+        From `mcpbayes.tables.amino_sugars.necromass_source`.
+    data : DataSection
+        Factors.
+    rho_b : float
+        The largest ϱ_b of any fit, from `mcpbayes.tables.part_arms.most_bacterial`.
 
     Notes
     -----
     Fungal necromass needs both sugars, bacterial necromass muramic acid alone. Fungal necromass is missing in an arm
-    where it is not positive; of factors with a spread, where it is not with one of them: an arm is not to have a fungal
-    pool in one fit and none in another. What is given of the spread of reported pools says nothing of the sugars'.
+    where it is not positive with `rho_b`: an arm is not to have a fungal pool in one fit and none in another. What is
+    given of the spread of reported pools says nothing of the sugars'.
     """
-    factors, largest = central_of_parts(data.factors), largest_rho_b(data.factors)
+    factors = central_of_parts(data.factors)
     changed: dict[str, pd.Series] = {SOURCE: source}
     here = source == FROM_AMINO_SUGARS
     for role in ROLES:
@@ -36,7 +47,7 @@ def converted_parts(rows: pd.DataFrame, source: pd.Series, data: DataSection) ->
             conversion.fungal_necromass(glucosamine, muramic_acid, factors.k_f, factors.rho_b),
             conversion.bacterial_necromass(muramic_acid, factors.k_b),
         )
-        no_fungi = conversion.fungal_necromass(glucosamine, muramic_acid, 1.0, largest) <= 0
+        no_fungi = conversion.fungal_necromass(glucosamine, muramic_acid, 1.0, rho_b) <= 0
         for part, carbon in zip(PARTS, (np.where(no_fungi, np.nan, made[0]), made[1]), strict=True):
             columns = arm_columns("comparison", part, role)
             changed[columns.mean] = rows[columns.mean].where(~here, carbon)

@@ -33,18 +33,18 @@ from mcpbayes.tables.below import stray_rows, without_notes
 from mcpbayes.tables.columns import CONTROL, measured
 from mcpbayes.tables.controls import PLACE, control_rule, differing_controls, filled_from_group, group_controls
 from mcpbayes.tables.cvs import with_cvs
-from mcpbayes.tables.fungal import hardly_any_fungi, without_fungi
+from mcpbayes.tables.fungal import controls_as_read, controls_left_out, without_faint_fungi, without_fungi
 from mcpbayes.tables.labels import hierarchy_dataset, name_rows
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, comparisons
 from mcpbayes.tables.levels import kind_level, kinds_of, site_level, site_names
 from mcpbayes.tables.moderators import PREFIX, complete_rows, moderator_columns
 from mcpbayes.tables.moments import arm_dataset, imputed_counts
 from mcpbayes.tables.opening import Opened, open_table
-from mcpbayes.tables.part_arms import makes_parts
+from mcpbayes.tables.part_arms import most_bacterial
 from mcpbayes.tables.reading import ENCODING, as_table, read_file
 from mcpbayes.tables.recognising import other_layout
 from mcpbayes.tables.schema import bad_rows
-from mcpbayes.vocabulary import DERIVED, DURATION, PARTS, REPORTED, TWO_POOL
+from mcpbayes.vocabulary import DERIVED, DURATION, PARTS, REPORTED, TWO_POOL, has_parts
 
 
 def prepare(table: pd.DataFrame | str | Path, model: Specification) -> xr.Dataset:
@@ -116,6 +116,7 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
     raw, below = without_notes(raw, model.data.columns.get("study", "study"))
     opened, problems = open_table(raw, model)
     problems += below + notes.encoding_note(raw.attrs.get(ENCODING))
+    read = opened.frame
     opened, new = without_fungi(opened, model.data)
     problems += new
     problems += _row_problems(opened, model.data, problems)
@@ -124,7 +125,7 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
         return None, _placed(problems, raw)
     opened, arm_of_plot, new = _arms(opened, model.data)
     problems += new
-    rows, names, new = _comparisons(opened, model, plots.at_arms(problems, arm_of_plot))
+    rows, names, new = _comparisons(opened, model, plots.at_arms(problems, arm_of_plot), read)
     problems += plots.at_plots(new, arm_of_plot)
     if _has_errors(problems):
         # of a part of the rows it would only echo the errors of the others
@@ -166,9 +167,12 @@ def _arms(opened: Opened, data: DataSection) -> tuple[Opened, dict[int, int], li
 
 
 def _comparisons(
-    opened: Opened, model: Specification, known: Sequence[Problem]
+    opened: Opened, model: Specification, known: Sequence[Problem], read: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, str], list[Problem]]:
-    """Return the complete comparisons, each with the group of its control, and what is wrong between them."""
+    """Return the complete comparisons, each with the group of its control, and what is wrong between them.
+
+    `read` holds the cells as the table has them, those of fungal necromass that cannot be used included.
+    """
     data = model.data
     rows, names, problems = comparisons(opened.frame, opened.names, data.layout, data.outcomes)
     rows, incomplete = complete_rows(rows, names, model.moderators.missing, known)
@@ -187,10 +191,11 @@ def _comparisons(
         identifying = data.outcomes
         stems = measured(identifying)
         strict = list(dict.fromkeys(c for stem in stems for c in arm_columns("comparison", stem, CONTROL).cells))
-    group = group_controls(rows, identifying)
-    problems += differing_controls(rows, group, names, opened.raw, strict, silent, known)
+    as_read = controls_as_read(rows, read, data)
+    group = group_controls(as_read, identifying)
+    problems += differing_controls(as_read, group, names, opened.raw, strict, silent, known)
     if data.layout != "contrast":
-        rows, new = _with_necromass(rows, group, data)
+        rows, new = _with_necromass(rows, group, model)
         bad = bad_rows([*known, *new])
         sound = rows[~(rows.index.isin(bad) | rows[CONTROL_ROW].isin(bad))]
         problems += new + checks.pools_in_both_arms(sound, names, data.outcomes)
@@ -201,15 +206,18 @@ def _comparisons(
     return filled_from_group(rows, group, silent).assign(control_group=group), names, problems
 
 
-def _with_necromass(rows: pd.DataFrame, group: pd.Series, data: DataSection) -> tuple[pd.DataFrame, list[Problem]]:
+def _with_necromass(rows: pd.DataFrame, group: pd.Series, model: Specification) -> tuple[pd.DataFrame, list[Problem]]:
     """Return the rows with necromass made of amino sugars, where it is, and what is to be said of that."""
+    data = model.data
     if not amino_checks.has_amino_sugars(rows, data.outcomes):
         return rows, []
-    if makes_parts(data.outcomes):
-        made = converted_parts(rows, necromass_source(rows, group, data.necromass_from, PARTS), data)
+    if has_parts(data.outcomes):
+        rho_b = most_bacterial(model)
+        made = converted_parts(rows, necromass_source(rows, group, data.necromass_from, PARTS), data, rho_b)
     else:
+        rho_b = data.factors.rho_b.middle
         made = converted(rows, necromass_source(rows, group, data.necromass_from), central(data.factors))
-    return made, amino_checks.amino_problems(rows, made, group, data)
+    return made, amino_checks.amino_problems(rows, made, group, data, rho_b)
 
 
 def _structure(rows: pd.DataFrame, model: Specification) -> tuple[pd.Series, str, str, list[Problem]]:
@@ -247,11 +255,14 @@ def _dataset(
         new = contrast_checks.sharing_problems(rows, names, part)
     else:
         part = arm_dataset(rows, controls, data.outcomes, data.defaults, data.bias_correction)
-        with_sugars = with_sugars_of_parts if makes_parts(data.outcomes) else with_amino_sugars
+        with_sugars = with_sugars_of_parts if has_parts(data.outcomes) else with_amino_sugars
         part = with_sugars(part, rows, controls, data)
         if data.layout == "plot":
             part["source_rho"] = part["source_rho"].where(part["source_rho"] != REPORTED, DERIVED)
         part, new = with_cvs(part, rows, controls, model)
+        if has_parts(data.outcomes):
+            part, faint = without_faint_fungi(part, rows, most_bacterial(model))
+            new += [*faint, *notes.controls_without_fungi(controls_left_out(part)), notes.no_scenarios()]
         part.attrs |= {"imputed": json.dumps(imputed_counts(part)), "unit": opened.unit}
         new += spread_notes.dispersion_notes(opened, data)
     attrs = {
@@ -264,8 +275,6 @@ def _dataset(
         "control_rule": rule,
         "simulated": int(_is_simulated(opened.raw)),
     }
-    if makes_parts(data.outcomes) and not contrast:
-        new += [*hardly_any_fungi(part), notes.no_scenarios()]
     dataset = dataset.merge(part).assign_attrs(attrs | part.attrs)
     if model.family == TWO_POOL:
         dataset[DURATION] = xr.Variable("comparison", rows[DURATION].to_numpy(float), {"units": "years"})

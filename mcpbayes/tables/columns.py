@@ -20,6 +20,7 @@ from mcpbayes.vocabulary import (
     NECROMASS,
     PARTS,
     SOC,
+    has_parts,
 )
 
 #: What a standard deviation may be given as; one of them per mean.
@@ -111,7 +112,7 @@ def measured(outcomes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _of_amino_sugars(outcomes: Sequence[str]) -> bool:
-    return NECROMASS in outcomes or set(PARTS) <= set(outcomes)
+    return NECROMASS in outcomes or has_parts(outcomes)
 
 
 def instead_of(layout: str, name: str) -> tuple[str, ...]:

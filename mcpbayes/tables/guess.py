@@ -11,7 +11,15 @@ import tomli_w
 from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.columns import CONTROL, ROLES, columns, mean_column, measured
 from mcpbayes.tables.recognising import other_layout
-from mcpbayes.vocabulary import AMINO_SUGARS, GLUCOSAMINE, MURAMIC_ACID, NECROMASS, SOC
+from mcpbayes.vocabulary import (
+    AMINO_SUGARS,
+    BACTERIAL_NECROMASS,
+    FUNGAL_NECROMASS,
+    GLUCOSAMINE,
+    MURAMIC_ACID,
+    NECROMASS,
+    SOC,
+)
 
 #: Words met in published tables (the Soil Necromass Database and data supplements) → the word of our column names.
 _MEANINGS: Final = {
@@ -58,6 +66,11 @@ _SILENT: Final = frozenset(
     ("gkg", "mgkg", "mg", "g", "kg", "ugg", "mgg", "percent", "pct", "cm", "number", "no", "mean", "average", "avg")
     + ("sndb", "the", "of", "in", "acid")
 )
+#: Words that say that a column holds one part of necromass.
+_PART: Final = {
+    FUNGAL_NECROMASS: frozenset(("fungal", "fungi", "fnc")),
+    BACTERIAL_NECROMASS: frozenset(("bacterial", "bacteria", "bnc")),
+}
 #: Short names of the amino sugars, whose N is no word of its own: GlcN, GluN, MurN, MurA.
 _SHORT: Final = (
     (GLUCOSAMINE, r"(?<![A-Za-z])[Gg][Ll][CcUu]_?[Nn](?![a-z])"),
@@ -83,6 +96,7 @@ def nearest(name: str, available: Iterable[str]) -> str | None:
 
 def best_guess(canonical: str, available: Sequence[str]) -> str | None:
     """Return the column of a table that a canonical column might be, or None."""
+    available = [name for name in available if not _part_for_whole(canonical, name)]
     scored = [(_likeness(canonical, name), -i, name) for i, name in enumerate(available)]
     score, _, name = max(scored, default=(0.0, 0, ""))
     return name if score >= _ONE else nearest(canonical, available)
@@ -157,7 +171,7 @@ def guess_columns(
         (_likeness(w, name), -i, -j, w, name)
         for i, w in enumerate(wanted)
         for j, name in enumerate(free)
-        if not (known[w].kind == "number" and name in wordy)
+        if not (known[w].kind == "number" and name in wordy) and not _part_for_whole(w, name)
     ]
     guesses: dict[str, str] = {}
     for score, _, _, canonical, name in sorted(pairs, reverse=True):
@@ -166,6 +180,23 @@ def guess_columns(
     left = [name for name in free if name not in guesses.values() and name not in wordy]
     guesses |= _replicates_of_both(wanted, guesses, left)
     return {name: guesses[name] for name in wanted if name in guesses}
+
+
+def parts_of(canonical: str, available: Sequence[str]) -> list[str]:
+    """Return the columns of a table that hold fungal and bacterial necromass where a column is of both; else none."""
+    other = _meanings(canonical) - {NECROMASS}
+    found = [
+        [name for name in available if words & _meanings(name) and _meanings(name) - words - {NECROMASS} == other]
+        for words in _PART.values()
+    ]
+    whole = NECROMASS in _meanings(canonical) and not any(words & other for words in _PART.values())
+    return [names[0] for names in found] if whole and all(found) else []
+
+
+def _part_for_whole(canonical: str, name: str) -> bool:
+    """Say whether a column holds a part of necromass, where the whole or the other part is looked for."""
+    ours, theirs = _meanings(canonical), _meanings(name)
+    return NECROMASS in ours and any(words & theirs and not words & ours for words in _PART.values())
 
 
 def text_columns(table: pd.DataFrame) -> set[str]:

@@ -6,7 +6,7 @@ from typing import Final
 from mcpbayes.errors import Problem
 from mcpbayes.specification.structure import DataSection
 from mcpbayes.tables.columns import ROLES, Column, columns, instead_of, mean_column, measured
-from mcpbayes.tables.guess import amino_sugar_meant, best_guess, guess_columns, nearest
+from mcpbayes.tables.guess import amino_sugar_meant, best_guess, guess_columns, nearest, parts_of
 from mcpbayes.tables.recognising import lacking_columns
 from mcpbayes.vocabulary import NECROMASS, PARTS, SOC
 
@@ -68,7 +68,10 @@ def locate_columns(
         rest = [n for n in free if n not in guesses.values() and not (known[name].kind == "number" and n in wordy)]
         if name not in guesses and (guess := best_guess(name, rest)):
             guesses[name] = guess
-    problems += [_column_absent(known[name], guesses.get(name), data.layout, two_pools) for name in lacking] + sugars
+    for name in lacking:
+        parts = parts_of(name, free) if name not in guesses else []
+        problems.append(_column_absent(known[name], guesses.get(name), data.layout, parts, two_pools))
+    problems += sugars
     return names, problems + _means_mapped_twice(names, data)
 
 
@@ -160,12 +163,19 @@ def _sugars_of_plots(available: Sequence[str], names: Mapping[str, str], data: D
     ]
 
 
-def _column_absent(column: Column, guess: str | None, layout: str, two_pools: bool) -> Problem:
+def _column_absent(column: Column, guess: str | None, layout: str, parts: Sequence[str], two_pools: bool) -> Problem:
+    model = "--model arm-based " if two_pools else ""
     remedy = f"Give the table a column {column.name}, or map one of yours: --set data.columns.{column.name}=NAME."
     if guess:
         remedy = f"If it is your column {guess!r}: --set data.columns.{column.name}={_quoted(guess)}."
+    elif parts:
+        outcomes = ", ".join(f'"{pool}"' for pool in (*PARTS, SOC))
+        remedy = (
+            f"Both parts are there, {parts[0]!r} and {parts[1]!r}: analyse them as pools of their own, "
+            f"{model}--set "
+            f"'data.outcomes=[{outcomes}]', or give the table a column {column.name} with their sum."
+        )
     elif column.outcome in _OTHER:
-        model = "--model arm-based " if two_pools else ""
         remedy += f" Without that pool: {model}--set 'data.outcomes=[\"{_OTHER[column.outcome]}\"]'."
     if others := instead_of(layout, column.name):
         remedy += f" Or give {' and '.join(others)}."

@@ -12,7 +12,7 @@ from mcpbayes.tables.columns import CONTROL, EXAMPLE_STUDY, TREATMENT
 from mcpbayes.tables.layouts import arm_columns
 from mcpbayes.tables.naming import natural_order
 from mcpbayes.tables.observed import observed_effects, unobserved_pools
-from mcpbayes.vocabulary import ARM_BASED, PARTS, SOC, TWO_POOL
+from mcpbayes.vocabulary import ARM_BASED, PARTS, SOC, TWO_POOL, has_parts
 
 #: Share of the comparisons from which the largest study is named.
 LARGE_SHARE: Final = 0.25
@@ -69,19 +69,18 @@ def never_observed(data: xr.Dataset) -> list[Problem]:
     if absent:
         rest = [outcome for outcome in outcomes if outcome not in absent]
         two_pools = data.attrs["family"] == TWO_POOL
-        if data.attrs["family"] == ARM_BASED and not set(PARTS) <= set(
-            rest
-        ):  # one part of necromass alone is no outcome
+        if data.attrs["family"] == ARM_BASED and not has_parts(rest):  # one part alone is no outcome
             rest = [outcome for outcome in rest if outcome not in PARTS]
         return [_unobserved_pool(outcome, rest, len(observed), two_pools) for outcome in absent]
     if data.attrs["level_kind"] != "on":
         return []
     comparisons = data["kind_of_comparison"].to_series().value_counts()
+    others = "other pools" if len(outcomes) > 2 else "other pool"
     return [
         Problem(
             "pool-unobserved-in-kind",
             f"{outcome} was not observed in any comparison of {kind} ({comparisons[kind]} of them): its effect there "
-            "is what the priors, the other pool and the other kinds say, and nothing is claimed of this kind",
+            f"is what the priors, the {others} and the other kinds say, and nothing is claimed of this kind",
             "warning",
         )
         for kind, pools in unobserved_pools(data).items()
@@ -101,6 +100,11 @@ def _unobserved_pool(outcome: str, rest: Sequence[str], comparisons: int, two_po
         if rest
         else "Add what the papers report.",
     )
+
+
+def controls_without_fungi(said: str) -> list[Problem]:
+    """Return the note that r₀ is not of all controls, with what `mcpbayes.tables.fungal.controls_left_out` says."""
+    return [Problem("controls-without-fungi", said, "note")] if said else []
 
 
 def no_scenarios() -> Problem:

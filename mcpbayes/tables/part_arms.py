@@ -4,7 +4,6 @@ In these arms ``cv``, ``n`` and ``source_sd`` of the two pools are those of gluc
 measured, and what their spread means for the pools hangs on how much glucosamine is of bacteria.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,7 +11,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mcpbayes.measurement import amino_parts, amino_sugars, effect_sizes
-from mcpbayes.measurement.factor_draws import PartFactors
+from mcpbayes.measurement.cv_model import KEPT
+from mcpbayes.measurement.factor_draws import WORLDS, PartFactors, largest_rho_b
+from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.amino_arms import converted_arms
 from mcpbayes.vocabulary import BACTERIAL_NECROMASS, FUNGAL_NECROMASS, PARTS, SOC
 
@@ -27,9 +28,15 @@ def of_parts(data: xr.Dataset) -> bool:
     return BACTERIAL_SHARE in data
 
 
-def makes_parts(outcomes: Sequence[str]) -> bool:
-    """Say whether amino sugars are made into the two pools apart, not into necromass as one."""
-    return set(PARTS) <= set(outcomes)
+def most_bacterial(model: Specification) -> float:
+    """Return the largest ϱ_b that a fit of the model may be made with.
+
+    Notes
+    -----
+    Where CVs come from a model and the number of worlds is left to us, there are up to as many as draws of the CVs.
+    """
+    automatic = KEPT if model.data.sd_model == "hierarchical" else WORLDS
+    return largest_rho_b(model.data.factors, model.sampling.worlds or automatic)
 
 
 def estimates(data: xr.Dataset, cv: Array, *, bias_correction: bool) -> tuple[Array, Array]:

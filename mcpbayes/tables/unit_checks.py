@@ -13,7 +13,7 @@ from mcpbayes.tables.checks import called
 from mcpbayes.tables.columns import CONTROL, TREATMENT
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, cells_of, roles_of_row
 from mcpbayes.tables.opening import Opened
-from mcpbayes.vocabulary import NECROMASS, PARTS, POOLS, SOC
+from mcpbayes.vocabulary import NECROMASS, PARTS, POOLS, SOC, has_parts
 
 #: Necromass/SOC outside these bounds is in no soil, a thousandth or thousandfold of it is: global soils span 0.02 to 3.
 RATIO_BOUNDS: Final = (0.0005, 20.0)
@@ -42,7 +42,7 @@ def implausible_units(opened: Opened, data: DataSection) -> list[Problem]:
         columns = {outcome: arm_columns(data.layout, outcome, role).mean for outcome in data.outcomes}
         cells_by = {outcome: cells_of(opened.frame, columns.get(outcome, "")) for outcome in POOLS}
         suspects = _suspects(cells_by[NECROMASS], cells_by[SOC], opened.unit)
-        if set(PARTS) <= set(data.outcomes):
+        if has_parts(data.outcomes):
             suspects = _suspects_of_parts(cells_by, opened.unit)
         for outcome, bad, size in suspects:
             if bad.any():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_parts import part_result, part_table
+from made_parts import part_result, part_table, sugar_table
 
 import mcpbayes as mb
 from mcpbayes.errors import SpecificationError
@@ -94,19 +94,26 @@ def test_the_identity_holds_in_every_draw_of_every_target_to_the_last_bit(change
     of_part = change["delta_mcp_part"]
     assert change["part"].values.tolist() == ["fungal_necromass", "bacterial_necromass"]
     assert (change["delta_mcp"] == of_part.isel(part=0) + of_part.isel(part=1)).all()
+    control = change["mcp_efficacy_control_part"]
+    assert (change["mcp_efficacy_control"] == control.isel(part=0) + control.isel(part=1)).all()
 
 
 def test_the_summary_has_the_parts_and_the_sum(tree) -> None:
     table = mb.summarise(delta_mcp(tree))
+    before = ratios(tree, "arithmetic", [f"S{i}: control 1" for i in (1, 2, 3, 4)])
     means = table[(table["level"] == "mean") & (table["name"] == "kind=straw")].set_index("quantity")["mean"]
     assert list(means.index) == [
         *(f"effect[{pool}]" for pool in ("fungal_necromass", "bacterial_necromass", "soc")),
         *("log_delta_mcp", "delta_mcp", "mcp_efficacy_control", "mcp_efficacy_treatment"),
-        *("delta_mcp[fungal_necromass]", "delta_mcp[bacterial_necromass]", "effect[necromass]"),
+        *("delta_mcp[fungal_necromass]", "delta_mcp[bacterial_necromass]"),
+        *("mcp_efficacy_control[fungal_necromass]", "mcp_efficacy_control[bacterial_necromass]", "effect[necromass]"),
         *(f"average_change[{pool}]" for pool in ("fungal_necromass", "bacterial_necromass", "soc")),
     ]
     both = means["delta_mcp[fungal_necromass]"] + means["delta_mcp[bacterial_necromass]"]
     assert means["delta_mcp"] == pytest.approx(both, rel=1e-12)
+    control = [means[f"mcp_efficacy_control[{part}]"] for part in ("fungal_necromass", "bacterial_necromass")]
+    assert means["mcp_efficacy_control"] == pytest.approx(sum(control), rel=1e-12)
+    assert control == pytest.approx([one.mean() for one in before], rel=1e-12)
     assert means["log_delta_mcp"] + means["effect[soc]"] == pytest.approx(means["effect[necromass]"], rel=1e-12)
 
 
@@ -127,13 +134,34 @@ def test_a_control_without_fungal_necromass_has_no_ratio_and_says_why() -> None:
     assert str(one["absent"].values) == "the control arm has no fungal_necromass"
     reason = "no control of this study reports fungal and bacterial necromass and SOC"
     assert str(change["absent"].sel(target="study: S1").values) == reason
-    for name in ("delta_mcp", "log_delta_mcp", "necromass_effect", "delta_mcp_part"):
+    for name in ("delta_mcp", "log_delta_mcp", "necromass_effect", "delta_mcp_part", "mcp_efficacy_control_part"):
         assert np.isnan(one[name]).all()
     summary = mb.summarise(found)
     rows = summary[(summary["name"] == "S1: straw")].set_index("quantity")
     assert rows.loc[["log_delta_mcp", "delta_mcp[fungal_necromass]", "effect[necromass]"], "mean"].isna().all()
     assert np.isfinite(rows.loc["effect[bacterial_necromass]", "mean"])
     assert np.isfinite(change.sel(target="mean: kind=straw")["delta_mcp"]).all()
+
+
+@pytest.mark.parametrize("made", ["reported", "amino sugars"])
+def test_a_control_with_faint_fungi_has_no_ratio(made) -> None:
+    table = (part_table() if made == "reported" else sugar_table()).astype(object)
+    first = table["study"] == "S1"
+    if made == "reported":
+        table.loc[first, "fungal_necromass_control_sd"] = 1.5 * table.loc[first, "fungal_necromass_control"]
+    else:
+        table.loc[first, "muramic_acid_control"] = 0.48 * table.loc[first, "glucosamine_control"]
+    tree = part_result(table)
+    data = tree["data"].to_dataset()
+    faint = ~data["treated"].values & (data["control_of_arm"].values == "S1: control 1")
+    assert data["log_mean"].values[faint].shape == (1, 3) and np.isnan(data["log_mean"].values[faint, 0]).all()
+    change = delta_mcp(tree)["delta_mcp"].to_dataset()
+    one = change.sel(target="comparison: S1: straw")
+    assert str(one["absent"].values) == "the control arm has no fungal_necromass"
+    assert np.isnan(one["mcp_efficacy_control"]).all() and np.isnan(one["delta_mcp_part"]).all()
+    before = ratios(tree, "arithmetic", [f"S{i}: control 1" for i in (2, 3, 4)])
+    mean = change.sel(target="mean: kind=straw")["mcp_efficacy_control"]
+    np.testing.assert_allclose(mean, sum(before), rtol=1e-13)
 
 
 def test_without_any_complete_control_there_are_effects_only() -> None:

@@ -58,6 +58,14 @@ def test_factors_that_scale_a_pool_leave_its_contrasts_and_bacterial_ones_hang_o
     assert factor_doubt_of_parts(mb.prepare(sugar_table(), fixed), fixed, 8) is None
 
 
+def test_arms_that_were_prepared_for_fewer_worlds_are_refused():
+    table = sugar_table().astype(object)
+    table.loc[1, "muramic_acid_treatment"] = 0.52 * table.loc[1, "glucosamine_treatment"]
+    once = mb.prepare(table, mb.load_model(settings=REPORTED | {"sampling.worlds": 1}))
+    with pytest.raises(SpecificationError, match=r"glucosamine of 1 arm.*prepare the table with the same number"):
+        factor_doubt_of_parts(once, MODEL, 8)
+
+
 def test_each_draw_has_factors_of_one_triple_which_shift_the_baselines(arms):
     tree = part_result(sugar_table(), draws=64)
     doubt = factor_doubt_of_parts(arms, MODEL, 8)

@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from made_parts import part_result, part_table
+from made_parts import REPORTED, part_result, part_table
 
 import mcpbayes as mb
-from mcpbayes.output.document.parts import apart, contribution_lines, contributions
+from mcpbayes.estimands.parts import apart
+from mcpbayes.output.document.parts import contribution_lines, contributions
 from mcpbayes.output.document.report import render
 from mcpbayes.output.headline import closing_lines
 
@@ -49,6 +50,21 @@ def test_the_report_says_where_the_change_comes_from_and_how(page):
     assert "no scenario classes" in page and "fungal_necromass C" not in page
 
 
+def test_the_report_says_of_how_many_controls_the_ratio_is(page):
+    assert "r₀ at the levels" not in page
+    table = part_table().astype(object)
+    table.loc[table["study"] == "S1", "fungal_necromass_control"] = "-0.2"
+    result = mb.delta_mcp(part_result(table, draws=20))
+    said = (
+        "r₀ at the levels mean and new is of 3 of 4 controls: 1 is left out for want of fungal necromass; where there "
+        "is none, or next to none, the fungal share of r₀ is too high without them"
+    )
+    less = re.sub(r"<[^>]+>", "", render(result, summary=mb.summarise(result)))
+    assert f"although it grows. {said}." in less
+    notes = {problem.check: problem for problem in mb.check_table(table, mb.load_model(settings=REPORTED))}
+    assert notes["controls-without-fungi"].message == said and notes["controls-without-fungi"].severity == "note"
+
+
 def test_a_run_ends_with_what_either_pool_contributes(result, summary):
     lines = closing_lines(result, summary)
     (straw,) = [line for line in lines if line.startswith("straw, typical comparison (mean): ΔMCP")]
@@ -68,6 +84,8 @@ def test_nothing_is_said_of_a_kind_without_one_of_the_pools():
     data, summary = tree["data"].to_dataset(), mb.summarise(tree)
     lines = contribution_lines(data, summary, ["kind=manure", "kind=straw"])
     assert len(lines) == 1 and lines[0].startswith("manure")
+    less = re.sub(r"<[^>]+>", "", render(tree, summary=summary))
+    assert "the priors, the other pools and the other kinds" in less and "other pool " not in less
     marked = {target["name"]: target["unobserved"] for target in contributions(data, summary)}
     assert "fungal necromass C" in marked["straw"] and not marked["manure"]
 

@@ -12,8 +12,9 @@ from made_tables import spoilt
 import mcpbayes as mb
 from mcpbayes.errors import DataError
 from mcpbayes.measurement.amino_parts import bacterial_share, parts_correlation, parts_covariance
-from mcpbayes.measurement.factor_draws import draw_triples, largest_rho_b
+from mcpbayes.measurement.factor_draws import draw_triples, largest_rho_b, strata_of_parts
 from mcpbayes.specification.factors import NAMED
+from mcpbayes.tables.part_arms import most_bacterial
 
 CONVENTIONAL = REPORTED | {"data.factors.set": "conventional"}
 RATIO = 179.17 / 251.23
@@ -89,8 +90,8 @@ def test_without_fungal_glucosamine_the_fungal_pool_is_missing_and_counted():
     problem = said(data)["no-fungal-necromass"]
     assert (problem["severity"], problem["rows"]) == ("warning", [3])
     assert problem["message"] == (
-        "in 1 arms bacteria explain all glucosamine, so that fungal necromass is not positive; the fungal pool is "
-        "missing there, bacterial necromass and SOC are used"
+        "in 1 arm bacteria explain all glucosamine, so that fungal necromass is nothing; the fungal pool is missing "
+        "there, the other pools of the arm are used"
     )
     one = in_row(data, 3)
     assert np.isnan(one["log_mean"].sel(outcome="fungal_necromass"))
@@ -105,24 +106,52 @@ def test_without_fungal_glucosamine_the_fungal_pool_is_missing_and_counted():
     assert json.loads(data.attrs["imputed"])["sd"]["fungal_necromass"] == 0
 
 
-def test_fungal_necromass_that_may_be_nothing_is_named():
+def test_fungal_necromass_not_to_be_told_from_nothing_is_missing_without_any_correction():
     table = spoilt(sugar_table(), 3, muramic_acid_treatment=0.65 * sugar_table().loc[1, "glucosamine_treatment"])
     data = prepared(table)
     warning = said(data)["fungal-necromass-faint"]
-    assert (warning["severity"], warning["value"]) == ("warning", "S1: straw")
-    variance = in_row(data, 3)["sampling_covariance"].sel(outcome="fungal_necromass", outcome_bis="fungal_necromass")
-    assert variance > 0.25 and "fungal-necromass-faint" not in said(plain())
+    assert (warning["severity"], warning["value"], warning["rows"]) == ("warning", "S1: straw", [3])
+    assert warning["message"] == (
+        "in 1 arm fungal necromass is not to be told from nothing: it is less than two standard errors above zero; the "
+        "fungal pool is missing there, the other pools of the arm are used. With it the fungal pool is missing in 1 of "
+        "8 comparisons"
+    )
+    one, fungal = in_row(data, 3), {"outcome": "fungal_necromass"}
+    for name in ("mean", "log_mean", "cv", "n"):
+        assert np.isnan(one[name].sel(fungal)) and np.isfinite(one[name].sel(outcome=THREE[1:])).all()
+    assert one["source_sd"].sel(fungal) == one["source_n"].sel(fungal) == "" and one["bacterial_share"] == 0
+    assert np.isnan(one["sampling_covariance"].sel(fungal)).all()
+    rest = {"outcome": THREE[1:], "outcome_bis": THREE[1:]}
+    assert np.linalg.eigvalsh(one["sampling_covariance"].sel(rest).values).min() > 0
+    others = data["arm"].values != one["arm"].item()
+    np.testing.assert_array_equal(data["log_mean"].values[others], plain()["log_mean"].values[others])
+    assert "fungal-necromass-faint" not in said(plain())
 
 
-def test_with_factors_in_doubt_it_is_missing_where_any_of_them_leaves_no_fungi():
-    largest = largest_rho_b(NAMED["uncertain"])
-    assert largest == draw_triples(NAMED["uncertain"]).rho_b.max() > 3
-    table = spoilt(sugar_table(), 3, muramic_acid_treatment=0.45 * sugar_table().loc[1, "glucosamine_treatment"])
+def test_with_factors_in_doubt_the_largest_that_is_fitted_says_whether_it_is_faint():
+    table = spoilt(sugar_table(), 3, muramic_acid_treatment=0.47 * sugar_table().loc[1, "glucosamine_treatment"])
+    assert np.isfinite(in_row(prepared(table), 3)["mean"]).all()
+    assert "fungal-necromass-faint" in said(prepared(table, data__factors__set="uncertain"))
+
+
+def test_with_factors_in_doubt_it_is_missing_where_those_of_any_world_leave_no_fungi():
+    uncertain = NAMED["uncertain"]
+    largest = [largest_rho_b(uncertain, worlds) for worlds in (1, 8, 80)]
+    assert largest == [max(np.median(part.rho_b) for part in strata_of_parts(uncertain, n)) for n in (1, 8, 80)]
+    assert largest == sorted(largest) and largest[-1] < draw_triples(uncertain).rho_b.max()
+    assert largest_rho_b(NAMED["conventional"], 8) == 2.0
+    table = spoilt(sugar_table(), 3, muramic_acid_treatment=0.52 * sugar_table().loc[1, "glucosamine_treatment"])
     assert "no-fungal-necromass" not in said(prepared(table))
     data = prepared(table, data__factors__set="uncertain")
-    message = said(data)["no-fungal-necromass"]["message"]
-    assert "explain all glucosamine with some of the factors 'uncertain', so that" in message
+    problem = said(data)["no-fungal-necromass"]
+    assert "explain all glucosamine with some of the factors 'uncertain', so that" in problem["message"]
+    assert problem["expected"] == "less than 0.509 with 2.76 moles of glucosamine per mole"
     assert np.isnan(in_row(data, 3)["mean"].sel(outcome="fungal_necromass"))
+    once = prepared(table, data__factors__set="uncertain", sampling__worlds=1)
+    assert in_row(once, 3)["mean"].sel(outcome="fungal_necromass") > 0
+    assert (
+        most_bacterial(model(data__factors__set="uncertain", data__dispersion__sd_model="hierarchical")) == largest[2]
+    )
 
 
 def test_muramic_acid_alone_makes_bacterial_necromass():

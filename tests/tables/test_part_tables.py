@@ -64,7 +64,10 @@ def test_fungal_necromass_of_zero_or_less_is_missing_and_the_others_are_used(typ
     table = spoilt(part_table(), 4, fungal_necromass_treatment=typed)
     problem = problems_of(table)["fungal-necromass-missing"]
     assert (problem.severity, problem.rows, problem.column) == ("warning", (4,), "fungal_necromass_treatment")
-    assert (problem.message.split(":")[0], problem.value) == ("fungal necromass is zero or less in 1 row", typed)
+    assert problem.value == typed and problem.message == (
+        "in 1 row fungal necromass is nothing: zero or less; the fungal pool is missing there, the other pools of the "
+        "arm are used"
+    )
     assert not {"fungal-necromass-negative", "fungal-necromass-zero"} & set(problems_of(table))
     data = mb.prepare(table, model())
     arm = data["arm_of_comparison"].values[data["source_row"].values == 4].item()
@@ -73,6 +76,38 @@ def test_fungal_necromass_of_zero_or_less_is_missing_and_the_others_are_used(typ
     assert np.isfinite(one["log_mean"].sel(outcome=["bacterial_necromass", "soc"])).all()
     assert one["source_sd"].sel(outcome="fungal_necromass") == ""
     assert "missing-pool" in problems_of(table)
+
+
+@pytest.mark.parametrize("typed", ["-0.2", "0", "3.1"])
+def test_rows_share_a_control_whose_fungal_necromass_cannot_be_used(typed):
+    table = part_table().astype(object)
+    table.loc[table["study"] == "S1", ["fungal_necromass_control", "fungal_necromass_control_sd"]] = [typed, 0.4]
+    data = mb.prepare(table, model())
+    assert data.sizes["control"] == mb.prepare(part_table(), model()).sizes["control"] == 4
+    assert "control_id" not in table
+
+
+def test_named_controls_differ_in_fungal_necromass_that_cannot_be_used():
+    table = part_table(control_id="CK").astype(object)
+    first = table["study"] == "S1"
+    table.loc[first, ["fungal_necromass_control", "fungal_necromass_control_sd"]] = ["-0.2", 0.4]
+    assert "control-differs" not in problems_of(table)
+    assert problems_of(spoilt(table, 2, fungal_necromass_control="-0.3"))["control-differs"].rows == (2, 3)
+
+
+def test_fungal_necromass_may_spread_more_than_positive_values_can():
+    table = spoilt(part_table(), 3, fungal_necromass_treatment=2.0, fungal_necromass_treatment_sd=5.0)
+    found = problems_of(table)
+    assert found["fungal-necromass-faint"].rows == (3,) and "impossible-dispersion" not in found
+    assert "impossible-dispersion" in problems_of(spoilt(part_table(), 3, soc_treatment_sd=500.0))
+
+
+def test_a_comparison_of_faint_fungi_alone_is_an_error():
+    others = {f"{pool}_{role}": "" for pool in THREE[1:] for role in ("control", "treatment")}
+    others |= {f"{name}_sd": "" for name in others}
+    table = spoilt(part_table(), 3, **others, fungal_necromass_treatment=2.0, fungal_necromass_treatment_sd=3.5)
+    errors = [problem for problem in mb.check_table(table, model()) if problem.severity == "error"]
+    assert [(error.check, error.rows) for error in errors] == [("no-pool-in-both-arms", (3,))]
 
 
 def test_a_part_in_another_unit_and_parts_above_soc_are_named():
@@ -88,6 +123,24 @@ def test_a_part_in_another_unit_and_parts_above_soc_are_named():
     np.testing.assert_allclose(mended["log_mean"], same["log_mean"])
     above = problems_of(spoilt(table, 3, soc_treatment=6.0))["necromass-exceeds-soc"]
     assert above.rows == (3,) and "fungal_necromass_treatment, bacterial_necromass_treatment" in above.column
+
+
+@pytest.mark.parametrize(
+    ("fungal", "bacterial"),
+    [("fungal_necromass", "bacterial_necromass"), ("FNC", "BNC"), ("Fungal residue", "Bacterial")],
+)
+def test_a_part_is_never_proposed_as_the_whole(fungal, bacterial):
+    table = part_table().rename(columns=lambda name: name.replace(THREE[0], fungal).replace(THREE[1], bacterial))
+    absent = [p for p in mb.check_table(table, mb.load_model()) if p.check == "column-absent"]
+    assert [problem.column for problem in absent] == ["necromass_control", "necromass_treatment"]
+    assert absent[0].remedy.startswith(
+        f"Both parts are there, '{fungal}_control' and '{bacterial}_control': analyse them as pools of their own, "
+        '--set \'data.outcomes=["fungal_necromass", "bacterial_necromass", "soc"]\', or give the table a column '
+        "necromass_control with their sum."
+    )
+    alone = table.drop(columns=[name for name in table if name.startswith(bacterial)])
+    remedies = [p.remedy for p in mb.check_table(alone, mb.load_model()) if p.check == "column-absent"]
+    assert remedies and not any(fungal in remedy for remedy in remedies)
 
 
 def test_one_part_nowhere_observed_is_an_error_that_says_what_can_be_analysed():

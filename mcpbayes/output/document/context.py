@@ -10,6 +10,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.decision import decide, sentence
+from mcpbayes.estimands.parts import apart
 from mcpbayes.estimands.reading import describe
 from mcpbayes.estimands.scenarios import EXACT
 from mcpbayes.estimands.tree import group, specification
@@ -19,7 +20,7 @@ from mcpbayes.output.document import checks, estimates, influence, material, mod
 from mcpbayes.output.document.conversion import conversion
 from mcpbayes.output.document.dispersion import dispersion, plots
 from mcpbayes.output.document.material import Row
-from mcpbayes.output.document.parts import COLUMNS, apart, contributions
+from mcpbayes.output.document.parts import COLUMNS, contributions, controls_line
 from mcpbayes.output.document.readings import readings
 from mcpbayes.output.manifest import versions
 from mcpbayes.output.summary import share_table, summarise
@@ -181,6 +182,7 @@ def _about_effects(result: xr.DataTree, data: xr.Dataset, summary: pd.DataFrame)
         "apart": apart(data),
         "contributions": contributions(data, summary),
         "contribution_columns": COLUMNS,
+        "controls_line": controls_line(data),
         "subject": subject if "log_delta_mcp" in change else material.heading(pools),
         "points": any(column["quantity"] == "delta_mcp" for column in columns),
         "effect_columns": columns,

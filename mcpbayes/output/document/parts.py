@@ -6,11 +6,12 @@ import pandas as pd
 import xarray as xr
 
 from mcpbayes import vocabulary as words
-from mcpbayes.estimands.parts import quantity_of_part
+from mcpbayes.estimands.parts import apart, quantity_of_part
 from mcpbayes.estimands.unobserved import unobserved_at
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.estimates import by_quantity, cell, rows_by_level, shown_name
 from mcpbayes.output.document.material import Row, heading, outcome_words
+from mcpbayes.tables.fungal import controls_left_out
 
 _POINTS: Final = "percentage points"
 
@@ -20,11 +21,6 @@ COLUMNS: Final[list[Row]] = [
     Row(quantity="delta_mcp", head="ΔMCP, their sum", unit=_POINTS),
     Row(quantity=f"effect[{words.NECROMASS}]", head="Necromass C, both", unit="% change"),
 ]
-
-
-def apart(data: xr.Dataset) -> bool:
-    """Say whether fungal and bacterial necromass are outcomes of arm-based data, so that their ratio has two parts."""
-    return data.attrs["family"] == words.ARM_BASED and set(words.PARTS) <= set(data["outcome"].values.astype(str))
 
 
 def contributions(data: xr.Dataset, summary: pd.DataFrame) -> list[Row]:
@@ -37,6 +33,12 @@ def contributions(data: xr.Dataset, summary: pd.DataFrame) -> list[Row]:
     if not apart(data) or not summary["quantity"].isin([str(COLUMNS[0]["quantity"])]).any():
         return []
     return rows_by_level(data, summary, COLUMNS)
+
+
+def controls_line(data: xr.Dataset) -> str:
+    """Return of how many controls r₀ is, where some are left out for want of fungal necromass; else empty."""
+    said = controls_left_out(data) if apart(data) else ""
+    return f"{said}." if said else ""
 
 
 def contribution_lines(data: xr.Dataset, summary: pd.DataFrame, names: list[str]) -> list[str]:
