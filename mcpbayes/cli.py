@@ -8,14 +8,31 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcpbayes import __version__, cli_import
-from mcpbayes.errors import DataError, McpbayesError, Problem, SpecificationError
+from mcpbayes import __version__, cli_forecast, cli_import, cli_tables
+from mcpbayes.cli_options import (
+    BUG,
+    DIAGNOSTICS,
+    DONE,
+    INTERRUPTED,
+    USAGE,
+    Influence,
+    Model,
+    Moderators,
+    NoReport,
+    Overwrite,
+    Seed,
+    Settings,
+    Sheet,
+    Table,
+    quoted,
+    read_points,
+)
+from mcpbayes.errors import DataError, McpbayesError, Problem
 from mcpbayes.vocabulary import ASSUMPTIONS, INFLUENCE
 
 if TYPE_CHECKING:
@@ -23,8 +40,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from mcpbayes.specification.structure import Specification
-
-DONE, BUG, USAGE, DIAGNOSTICS, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
     help="Bayesian meta-analysis of the soil microbial carbon pump: both pools in one model, ΔMCP and scenarios out.",
@@ -34,27 +49,6 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_import.app, name="import")
-
-Table = Annotated[Path, typer.Argument(help="Table: .csv, .tsv or .xlsx.", metavar="TABLE")]
-Model = Annotated[str, typer.Option(help="Name of a shipped model, or a .toml file.", metavar="NAME|FILE")]
-Moderators = Annotated[str | None, typer.Option(help="Formula, for example '~ duration_years'.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Set one key of the specification; repeatable.", metavar="KEY=VALUE")
-]
-Sheet = Annotated[str | None, typer.Option(help="Sheet of an .xlsx file.")]
-Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in the folder.")]
-Influence = Annotated[bool, typer.Option("--influence", help="Leave out every study in turn: does one decide?")]
-NoReport = Annotated[bool, typer.Option("--no-report", help="Numbers only: no figures, no report.html.")]
-
-
-class Layout(StrEnum):
-    """Layouts with a template."""
-
-    comparison = "comparison"
-    arm = "arm"
-    plot = "plot"
-    contrast = "contrast"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,95 +116,6 @@ def demo(
 
 
 @app.command()
-def template(
-    out: Annotated[Path, typer.Option(help="File to write: .xlsx or .csv.")],
-    layout: Annotated[Layout, typer.Option(help="What one row is.")] = Layout.comparison,
-) -> int:
-    """Write an empty table to fill in: columns, units, an example row, explanations."""
-    from mcpbayes.tables.template import write_template
-
-    if out.exists():
-        raise McpbayesError(f"{out} exists already; choose another name, so that no filled table is overwritten")
-    write_template(out, layout.value)
-    print(f"{out}: fill it in, then run: mcpbayes check {_quoted(out)}{_model_of(layout)}")
-    return DONE
-
-
-def _model_of(layout: Layout) -> str:
-    if layout is Layout.contrast:
-        return " --model contrast-based"
-    return "" if layout is Layout.comparison else f" --set data.layout={layout.value}"
-
-
-@app.command()
-def models(name: Annotated[str | None, typer.Argument(help="Model whose card to show.")] = None) -> int:
-    """List the shipped models, or show the card of one."""
-    from mcpbayes.specification.catalogue import list_models, read_card
-    from mcpbayes.specification.loading import load_model
-
-    if name is not None:
-        print(read_card(name))
-        return DONE
-    for model in list_models():
-        print(f"{model:<16}{load_model(model).title}")
-    print("\nmcpbayes models NAME shows the card: question, equations, priors with reasons, when not to use it.")
-    return DONE
-
-
-@app.command()
-def simulate(
-    out: Annotated[Path, typer.Option(help="CSV file; the truth goes to <name>.truth.json beside it.")],
-    studies: Annotated[int, typer.Option(min=1)] = 50,
-    seed: Seed = 1,
-    kinds: Annotated[str, typer.Option(help="Treatment kinds, separated by commas.")] = "treatment",
-    effect: Annotated[str | None, typer.Option(help="True mean ln ratios: necromass,soc.", metavar="N,C")] = None,
-    tau_study: Annotated[str | None, typer.Option(help="Heterogeneity between studies.", metavar="N,C")] = None,
-    tau_comparison: Annotated[str | None, typer.Option(help="... between comparisons.", metavar="N,C")] = None,
-    tau_kind: Annotated[str | None, typer.Option(help="... between kinds.", metavar="N,C")] = None,
-    missing_sd: Annotated[float, typer.Option(help="Fraction of SDs left out.", min=0, max=1)] = 0.0,
-    missing_necromass: Annotated[float, typer.Option(help="Fraction of SOC-only studies.", min=0, max=1)] = 0.0,
-    overwrite: Overwrite = False,
-) -> int:
-    """Simulate a table from the standard model, with the truth behind it."""
-    from mcpbayes.inference.simulation import simulate as draw
-
-    truth_file = out.with_suffix(".truth.json")
-    if not overwrite and (out.exists() or truth_file.exists()):
-        raise McpbayesError(f"{out} or {truth_file} exists; pass --overwrite to replace them")
-    names = tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
-    if not names:
-        raise SpecificationError(f"expected at least one kind of treatment; found {kinds!r}", "--kinds")
-    table, truth = draw(
-        studies=studies,
-        seed=seed,
-        kinds=names,
-        effect=_two(effect, "--effect"),
-        tau_study=_two(tau_study, "--tau-study"),
-        tau_comparison=_two(tau_comparison, "--tau-comparison"),
-        tau_kind=_two(tau_kind, "--tau-kind"),
-        missing_sd=missing_sd,
-        missing_necromass=missing_necromass,
-    )
-    table.to_csv(out, index=False, lineterminator="\n")
-    truth_file.write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
-    print(f"{out}: {len(table)} simulated comparisons of {studies} studies; truth in {truth_file}")
-    return DONE
-
-
-def _two(text: str | None, option: str) -> tuple[float, float] | None:
-    """Read "0.3,0.1" as numbers for necromass and SOC."""
-    if text is None:
-        return None
-    try:
-        necromass, soc = (float(part) for part in text.split(","))
-    except ValueError:
-        raise SpecificationError(
-            f"expected two numbers, necromass,soc, for example 0.3,0.1; found {text!r}", option
-        ) from None
-    return necromass, soc
-
-
-@app.command()
 def check(
     table: Table,
     model: Model = "arm-based",
@@ -267,9 +172,7 @@ def _print_outlook(frame: Any, specification: "Specification", write_model: Path
         if write_model.exists():
             raise McpbayesError(f"{write_model} exists already; choose another name")
         write_model.write_text(block if block.endswith("\n") else f"{block}\n", encoding="utf-8")
-        print(
-            f"\nBest guesses for the columns are in {write_model}; correct them, then: --model {_quoted(write_model)}"
-        )
+        print(f"\nBest guesses for the columns are in {write_model}; correct them, then: --model {quoted(write_model)}")
     elif block:
         print(f"\nBest guesses for the columns of this table; correct them and save as a .toml file:\n\n{block}")
     elif write_model is not None:
@@ -306,7 +209,7 @@ def run(
     changes = [*(settings or ()), *([f"sampling.engine={engine}"] if engine else [])]
     specification = load_model(model, settings=changes, moderators=moderators)
     frame = _read(table, sheet, specification)
-    points = _points(at or [])
+    points = read_points(at or [])
     return _analyse(
         frame,
         specification,
@@ -325,24 +228,6 @@ def _read(table: Path, sheet: str | None, specification: "Specification") -> Any
     from mcpbayes.tables.reading import read_file
 
     return read_file(table, sheet or specification.data.sheet)
-
-
-def _points(options: Sequence[str]) -> dict[str, list[object]]:
-    """Read --at options: "duration_years=10,20" becomes {"duration_years": [10.0, 20.0]}."""
-    points: dict[str, list[object]] = {}
-    for option in options:
-        name, found, values = option.partition("=")
-        if not found or not values:
-            raise SpecificationError(f"expected MODERATOR=VALUE,VALUE; found {option!r}", "--at")
-        points.setdefault(name.strip(), []).extend(_number_or_text(value.strip()) for value in values.split(","))
-    return points
-
-
-def _number_or_text(value: str) -> float | str:
-    try:
-        return float(value)
-    except ValueError:
-        return value
 
 
 def _progress(message: str) -> None:
@@ -407,11 +292,11 @@ def _conclude(
         if problem.severity != "note":
             print(f"{problem.severity.upper()} {problem.check}: {problem}")
     if has_two_pools(result):
-        print(f"Results: {out} (trajectories and scenarios: mcpbayes forecast {_quoted(out)} --years 10,20,50)")
+        print(f"Results: {out} (trajectories and scenarios: mcpbayes forecast {quoted(out)} --years 10,20,50)")
     elif with_report:
         print(f"Report: {out / 'report.html'}")
     else:
-        print(f"Results: {out} (figures, report and assumptions.csv: mcpbayes report {_quoted(out)})")
+        print(f"Results: {out} (figures, report and assumptions.csv: mcpbayes report {quoted(out)})")
     if result.attrs["status"] != "ok":
         print(
             "mcpbayes: diagnostics failed; the results are saved and marked, do not use them as they are",
@@ -453,57 +338,8 @@ def report(
     return _conclude(with_groups(result, {}, command=command), summarise(result), out or folder, overwrite=out is None)
 
 
-@app.command()
-def forecast(
-    context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Folder written by mcpbayes run, or its result.nc.", metavar="DIR")],
-    years: Annotated[str, typer.Option(help="Years since the change, separated by commas.", metavar="10,20,50")],
-    since: Annotated[
-        float | None, typer.Option(help="Year from which crossings count; default: the median duration.")
-    ] = None,
-    at: Annotated[
-        list[str] | None, typer.Option(help="Evaluate there, too; repeatable.", metavar="MODERATOR=1,2")
-    ] = None,
-    settings: Settings = None,
-    no_figures: Annotated[bool, typer.Option("--no-figures", help="Tables only.")] = False,
-) -> int:
-    """Say from a two-pool result what both pools will have done by some years, and in the end."""
-    from mcpbayes.estimands.forecast import forecast as foretell
-    from mcpbayes.output.folder import RESULT, load
-    from mcpbayes.output.forecast_folder import forecast_lines, forecast_problems, forecast_tables, write_forecast
-
-    folder = folder.parent if folder.name == RESULT and folder.is_file() else folder
-    result = load(folder / RESULT)
-    asked = _years(years)
-    if not no_figures and max(asked) == 0:
-        raise SpecificationError("the figures need a year after the change; give one, or --no-figures", "--years")
-    result = foretell(result, asked, at=_points(at or []) or None, since=since, settings=settings or ())
-    tables = forecast_tables(result)
-    write_forecast(result, folder, tables, figures=not no_figures, command=context.obj, settings=settings or ())
-    for line in forecast_lines(result, tables):
-        print(line)
-    problems = forecast_problems(next(iter(tables.values())))
-    for problem in problems:
-        print(f"{problem.severity.upper()} {problem.check}: {problem}")
-    print(f"Forecast: {', '.join(str(folder / name) for name in tables)}{'' if no_figures else ' and figures'}")
-    if problems or result.attrs["status"] != "ok":
-        print("mcpbayes: diagnostics failed; do not use the forecast as it is", file=sys.stderr)
-        return DIAGNOSTICS
-    return DONE
-
-
-def _years(text: str) -> list[float]:
-    """Read "10,20,50" as numbers."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise SpecificationError(
-            f"expected years, separated by commas, for example 10,20,50; found {text!r}", "--years"
-        ) from None
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))
+for each in (cli_tables.template, cli_tables.models, cli_tables.simulate, cli_forecast.forecast):
+    app.command()(each)
 
 
 def entry() -> None:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mcpbayes.cli_options import DONE
 from mcpbayes.errors import McpbayesError, SpecificationError
 
 if TYPE_CHECKING:
     from mcpbayes.tables.importers.ledger import Imported
-
-DONE = 0
 
 app = typer.Typer(help="Make a table from a published database or from a data frame of metafor.")
 

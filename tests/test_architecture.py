@@ -28,7 +28,10 @@ ROOMS = [
     "evidence",
     "output",
     "analysis",
+    "cli_options",
     "cli_import",
+    "cli_tables",
+    "cli_forecast",
     "cli",
 ]
 #: Who may import what, besides what everybody may.
@@ -42,7 +45,7 @@ DOORS = {
     "arviz_plots": (),
     "arviz_stats": (),
     "rich": (),
-    "typer": ("cli.py", "cli_import.py"),
+    "typer": ("cli.py", "cli_options.py", "cli_import.py", "cli_tables.py", "cli_forecast.py"),
     "jinja2": ("output/document/",),
     "pandera": ("tables/",),
     "openpyxl": ("tables/",),

@@ -8,6 +8,7 @@ import pytest
 
 import mcpbayes as mb
 from mcpbayes.cli import main
+from mcpbayes.inference.two_pools import log_pool_change
 
 #: Typical soils, so that hardly a control is saturated by chance: left-out controls would bias what is recovered.
 TYPICAL = {
@@ -88,8 +89,6 @@ def test_truths_are_recovered(folder, result):
 
 def test_forecasts_hold_the_true_trajectory(result):
     """The typical comparison's true effect on necromass lies within the 99 % interval at 5, 20 and ∞ years."""
-    from mcpbayes.inference.two_pools import log_pool_change
-
     found = mb.forecast(result, [5, 20])["forecast"]["effect"].sel(target="mean: average", outcome="necromass")
     truth = log_pool_change(CHANGE[0], RATES[0], np.array([5, 20, np.inf]))
     low, high = (found.quantile(q, ("chain", "draw")).values for q in (0.005, 0.995))

@@ -37,6 +37,9 @@ _UNITS: Final = {
     "mcp_efficacy_treatment": "fraction",
     "soc_change": "{unit}",
 }
+#: Variables on crossings.
+_CROSSED: Final = ("crossed", "crossed_mcse")
+_YEARS: Final = ("crossing_year", "crossing_year_lower", "crossing_year_upper")
 
 
 def forecast(
@@ -92,23 +95,39 @@ def forecast(
             "a forecast needs a result of the model 'two-pool': mcpbayes run TABLE --model two-pool --out DIR", "family"
         )
     result = apply_settings(result, settings)
-    data, posterior, spec = group(result, words.DATA), group(result, words.POSTERIOR), specification(result)
+    data, spec = group(result, words.DATA), specification(result)
     horizons, start = _horizons(years), _since(since, data)
+    dataset, paths = _at_horizons(result, horizons, at)
+    chains = dataset.sizes["chain"]
+    dataset = dataset.assign(_crossings(paths, start, horizons, chains, spec.scenarios, spec.summary))
+    return with_groups(result, {words.FORECAST: dataset.assign_attrs(since=start)})
+
+
+def along(result: xr.DataTree, years: Iterable[float]) -> xr.Dataset:
+    """Return group ``forecast`` at other years and at the points of that of the result, without crossings: for curves.
+
+    Raises
+    ------
+    StageError
+        `forecast` was not called.
+    """
+    at = json.loads(group(result, words.FORECAST).attrs["at"])
+    return _at_horizons(result, _horizons(years), at)[0]
+
+
+def _at_horizons(result: xr.DataTree, horizons: Array, at: At | None) -> tuple[xr.Dataset, Paths]:
+    """Return all of group ``forecast`` but crossings, and the trajectories behind it."""
+    data, posterior, spec = group(result, words.DATA), group(result, words.POSTERIOR), specification(result)
     asked = population_targets(population_points(data, (), at))
     paths, soc = posterior_paths(result, asked)
     chains = posterior.sizes["chain"]
     effect = np.stack([effects_at(paths, t) for t in horizons], axis=1)
     draws = _draws(effect, paths.ratio, soc, chains, data.attrs.get("unit", "g/kg"))
     prior = prior_paths(spec, posterior, asked, result.attrs["seed"])
-    made = {
-        **draws,
-        **_scenarios(effect, paths, prior, horizons, chains, spec.scenarios),
-        **_crossings(paths, start, horizons, chains, spec.scenarios, spec.summary),
-    }
     codes, labels, _ = coarsening(spec.scenarios)
     longest = float(data[words.DURATION].max())
     dataset = xr.Dataset(
-        made,
+        draws | _scenarios(effect, paths, prior, horizons, chains, spec.scenarios),
         coords={name: posterior[name].variable for name in _DRAWS}
         | {name: asked.variables[name] for name in ("target", "level", "name")}
         | {
@@ -122,8 +141,8 @@ def forecast(
         },
     )
     points = {name: list(map(str, [given] if isinstance(given, str) else given)) for name, given in (at or {}).items()}
-    dataset.attrs = {"since": start, "longest_duration": longest, "at": json.dumps(points, ensure_ascii=False)}
-    return with_groups(result, {words.FORECAST: dataset})
+    dataset.attrs = {"longest_duration": longest, "at": json.dumps(points, ensure_ascii=False)}
+    return dataset, paths
 
 
 def horizon_name(years: float) -> str:
@@ -139,7 +158,7 @@ def _horizons(years: object) -> Array:
         raise refusal("numbers such as [10, 20, 50]", years, "years")
     listed = list(years) if isinstance(years, Iterable) else [years]
     check = number("[0, inf)")
-    given = sorted({check(value, "years") for value in np.atleast_1d(np.asarray(listed, dtype=object)).tolist()})
+    given = sorted({check(value, "years") for value in listed})
     if not given:
         raise SpecificationError("no year is given; for example years=[10, 20, 50]", "years")
     return np.array([*given, np.inf])
@@ -217,11 +236,6 @@ def _crossings(
     columns |= dict(zip(_YEARS, years, strict=True))
     units = {name: {"units": "years"} for name in _YEARS}
     return {name: xr.Variable(("target", "horizon"), values, units.get(name)) for name, values in columns.items()}
-
-
-#: Variables on crossings.
-_CROSSED: Final = ("crossed", "crossed_mcse")
-_YEARS: Final = ("crossing_year", "crossing_year_lower", "crossing_year_upper")
 
 
 def _codes_at(year: float | Array, paths: Paths, scheme: Scheme) -> Index:

@@ -8,7 +8,7 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.absolute import points_of
 from mcpbayes.estimands.classes import coarsening, tolerances
-from mcpbayes.estimands.conditional import Root, root_of, thinned, worlds
+from mcpbayes.estimands.conditional import Root, worlds
 from mcpbayes.estimands.exact import Judge, judge_of, judged, population_of, population_pieces
 from mcpbayes.estimands.layout import Array
 from mcpbayes.estimands.pooled import worlds_of
@@ -18,9 +18,6 @@ from mcpbayes.estimands.walk import pools_of
 from mcpbayes.evidence.said import ERRORS, OR, what_is_said
 from mcpbayes.specification.structure import Scheme, Specification
 from mcpbayes.workers import in_threads
-
-#: Draws of φ, all chains together, that are kept of a refit.
-_KEPT: Final = 1000
 
 #: Variables that keep a `Root`, one per refit → their dims beside the refit.
 _STORED: Final = {
@@ -47,7 +44,7 @@ def root_of_fit(result: xr.DataTree, data: xr.Dataset, posterior: xr.Dataset) ->
     if pools_of(posterior) is None:
         return None
     fit = with_groups(result, {words.DATA: data, words.POSTERIOR: posterior})
-    return root_of(thinned(worlds(fit), -(-_KEPT // posterior.sizes["chain"])))
+    return population_of(worlds(fit))
 
 
 def stored(roots: list[Root]) -> dict[str, tuple[tuple[str, ...], Array]]:

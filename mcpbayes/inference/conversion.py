@@ -1,5 +1,6 @@
-"""The doubt about the conversion factors of amino sugars: the data under other factors, and who carries k_F."""
+"""The doubt about the conversion factors of amino sugars: the data under other factors, and who carries them."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -16,8 +17,9 @@ from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
 from mcpbayes.tables.amino_arms import converted_arms, necromass_cvs
 
-#: Variables of group ``posterior``: the factor k_F of each draw, and the q behind the fit of its world.
+#: Variables of group ``posterior``: the factors k_F and k_B of each draw, and the q behind the fit of its world.
 K_F: Final = "k_F"
+K_B: Final = "k_B"
 Q: Final = "q"
 FACTORS: Final = "factors"
 
@@ -94,27 +96,46 @@ def factor_doubt(arms: xr.Dataset, model: Specification, worlds: int) -> Doubt |
         apply=lambda data, place: remade(data, Central(middle.k_f, values[place])),
         central=lambda data: remade(data, middle),
         says=lambda data: said,
-        finish=lambda tree, place, seed: _with_draws_of_k_f(tree, parts[place], place, seed),
+        finish=lambda tree, place, seed: with_draws_of_factors(
+            tree, parts[place], place, seed, {words.NECROMASS: K_F}, Q
+        ),
     )
 
 
-def _with_draws_of_k_f(tree: xr.DataTree, part: Triples, place: int, seed: int) -> xr.DataTree:
-    """Return a fitted world whose draws have a k_F each: baselines of necromass made of amino sugars shift with it."""
+def with_draws_of_factors(
+    tree: xr.DataTree, part: Triples, place: int, seed: int, scaled: Mapping[str, str], fitted: str
+) -> xr.DataTree:
+    """Return a fitted world whose draws have factors of one triple each: baselines of what they scale shift with them.
+
+    Parameters
+    ----------
+    tree : DataTree
+    part : Triples
+        Of the world's stratum.
+    place : int
+        Which world it is.
+    seed : int
+    scaled : mapping of str to str
+        Pool that is made of amino sugars → the factor that scales it, ``k_F`` or ``k_B``.
+    fitted : str
+        Attribute with the number that the world was fitted with; it becomes a variable of every draw.
+    """
     data, posterior = tree[words.DATA].to_dataset(), tree[words.POSTERIOR].to_dataset()
     shape = posterior.sizes["chain"], posterior.sizes["draw"]
     draws = shape[0] * shape[1]
-    # evenly spaced quantiles of the stratum
-    evenly = np.sort(part.k_f)[((np.arange(draws) + 0.5) * len(part.k_f) / draws).astype(int)]
-    drawn = generator(seed, FACTORS, 1 + place).permutation(evenly).reshape(shape)
-    k_f = xr.DataArray(drawn, dims=("chain", "draw"))
-    shift = np.log(k_f / float(data.attrs[K_F]))
+    # evenly spaced quantiles of k_F in the stratum, each with the k_B of its triple
+    evenly = np.argsort(part.k_f, kind="stable")[((np.arange(draws) + 0.5) * len(part.k_f) / draws).astype(int)]
+    chosen = generator(seed, FACTORS, 1 + place).permutation(evenly).reshape(shape)
+    values = {K_F: part.k_f, K_B: part.k_b}
+    drawn = {name: xr.DataArray(values[name][chosen], dims=("chain", "draw")) for name in scaled.values()}
     ours = set(data["control_of_arm"].values[converted_arms(data)])
     of_control = xr.DataArray([float(name in ours) for name in posterior["control"].values], dims="control")
-    is_pool = xr.DataArray([float(name == words.NECROMASS) for name in posterior["outcome"].values], dims="outcome")
-    baseline = posterior["baseline"]
-    moved = (baseline + shift * of_control * is_pool).transpose(*baseline.dims).assign_attrs(baseline.attrs)
-    q = xr.full_like(k_f, float(data.attrs[Q]))
-    changed = posterior.assign({"baseline": moved, K_F: k_f, Q: q})
+    moved = baseline = posterior["baseline"]
+    for pool, name in scaled.items():
+        is_pool = xr.DataArray([float(one == pool) for one in posterior["outcome"].values], dims="outcome")
+        moved = moved + np.log(drawn[name] / float(data.attrs[name])) * of_control * is_pool
+    moved = moved.transpose(*baseline.dims).assign_attrs(baseline.attrs)
+    known = xr.full_like(drawn[K_F], float(data.attrs[fitted]))
     new = tree.copy(deep=False)
-    new[words.POSTERIOR] = xr.DataTree(changed)
+    new[words.POSTERIOR] = xr.DataTree(posterior.assign({"baseline": moved, **drawn, fitted: known}))
     return new

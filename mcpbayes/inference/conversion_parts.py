@@ -1,7 +1,8 @@
 """The doubt about conversion factors where fungal and bacterial necromass are pools of their own, and who carries them.
 
-ln F = ln k_F + ln(GlcN − 0.7132 ϱ_b MurN) and ln B = ln k_B + ln MurN: effects on fungi hang on ϱ_b, others on nothing.
-k_F and k_B scale the control ratios of the two pools, and so what each contributes to ΔMCP, in all arms alike.
+ln F = ln k_F + ln(GlcN − 0.7132 ϱ_b MurN) and ln B = ln k_B + ln MurN: effects on fungi hang on ϱ_b, those on
+bacteria and SOC on nothing. k_F and k_B scale the control ratios of the two pools in all arms alike, and so what each
+contributes to ΔMCP; the effect on both together, and δ, hang on k_B/k_F.
 """
 
 from typing import Final
@@ -11,18 +12,18 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
-from mcpbayes.inference.conversion import FACTORS, K_F
+from mcpbayes.inference.conversion import FACTORS, K_B, K_F, with_draws_of_factors
 from mcpbayes.inference.doubt import Doubt
 from mcpbayes.measurement.amino_parts import bacterial_share
-from mcpbayes.measurement.factor_draws import PartFactors, Triples, central_of_parts, strata_of_parts
+from mcpbayes.measurement.factor_draws import PartFactors, central_of_parts, strata_of_parts
 from mcpbayes.specification.structure import Specification
-from mcpbayes.streams import generator
 from mcpbayes.tables.amino_arms import converted_arms
 from mcpbayes.tables.part_arms import with_factors_of_parts
 
-#: Further variables of group ``posterior``: the factor k_B of each draw, and the ϱ_b behind the fit of its world.
-K_B: Final = "k_B"
+#: Further variable of group ``posterior``: the ϱ_b behind the fit of a draw's world.
 RHO_B: Final = "rho_b"
+#: Which factor scales which pool.
+SCALED: Final = {words.FUNGAL_NECROMASS: K_F, words.BACTERIAL_NECROMASS: K_B}
 
 
 def factor_doubt_of_parts(arms: xr.Dataset, model: Specification, worlds: int) -> Doubt | None:
@@ -67,7 +68,7 @@ def factor_doubt_of_parts(arms: xr.Dataset, model: Specification, worlds: int) -
         apply=lambda data, place: made(data, values[place]),
         central=lambda data: made(data, middle.rho_b),
         says=lambda data: said,
-        finish=lambda tree, place, seed: _with_draws_of_factors(tree, parts[place], place, seed),
+        finish=lambda tree, place, seed: with_draws_of_factors(tree, parts[place], place, seed, SCALED, RHO_B),
     )
 
 
@@ -83,28 +84,3 @@ def _refuse_more_worlds(arms: xr.Dataset, rho_b: float) -> None:
             "worlds",
             "sampling.worlds",
         )
-
-
-def _with_draws_of_factors(tree: xr.DataTree, part: Triples, place: int, seed: int) -> xr.DataTree:
-    """Return a fitted world whose draws have a k_F and a k_B each: baselines of what is made of amino sugars shift."""
-    data, posterior = tree[words.DATA].to_dataset(), tree[words.POSTERIOR].to_dataset()
-    shape = posterior.sizes["chain"], posterior.sizes["draw"]
-    draws = shape[0] * shape[1]
-    # evenly spaced quantiles of k_F in the stratum, each with the k_B of its triple
-    evenly = np.argsort(part.k_f, kind="stable")[((np.arange(draws) + 0.5) * len(part.k_f) / draws).astype(int)]
-    chosen = generator(seed, FACTORS, 1 + place).permutation(evenly).reshape(shape)
-    drawn = {
-        name: xr.DataArray(values[chosen], dims=("chain", "draw"))
-        for name, values in ((K_F, part.k_f), (K_B, part.k_b))
-    }
-    ours = set(data["control_of_arm"].values[converted_arms(data)])
-    of_control = xr.DataArray([float(name in ours) for name in posterior["control"].values], dims="control")
-    moved = baseline = posterior["baseline"]
-    for pool, name in ((words.FUNGAL_NECROMASS, K_F), (words.BACTERIAL_NECROMASS, K_B)):
-        is_pool = xr.DataArray([float(one == pool) for one in posterior["outcome"].values], dims="outcome")
-        moved = moved + np.log(drawn[name] / float(data.attrs[name])) * of_control * is_pool
-    moved = moved.transpose(*baseline.dims).assign_attrs(baseline.attrs)
-    rho_b = xr.full_like(drawn[K_F], float(data.attrs[RHO_B]))
-    new = tree.copy(deep=False)
-    new[words.POSTERIOR] = xr.DataTree(posterior.assign({"baseline": moved, **drawn, RHO_B: rho_b}))
-    return new

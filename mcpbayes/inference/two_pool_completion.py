@@ -83,7 +83,7 @@ def _effects(tree: Hierarchy, posterior: xr.Dataset, years: Array) -> Array:
 
 
 def prior_overlap(draws: Array, prior: Prior, pool: str) -> float:
-    """Return how far posterior and prior of a turnover rate overlap, ∫ min(p, q): 1 where the data told nothing.
+    """Return how far posterior and prior of a turnover rate overlap, ∫ min(p, q): near 1 where the data told nothing.
 
     Parameters
     ----------
@@ -95,7 +95,8 @@ def prior_overlap(draws: Array, prior: Prior, pool: str) -> float:
 
     Notes
     -----
-    Counted in `BINS` equally probable bins of the prior, of which a finer posterior is not resolved.
+    Counted in `BINS` equally probable bins of the prior, of which a finer posterior is not resolved; draws of
+    the prior itself stay a little below 1, since counts scatter.
     """
     if prior.distribution == "fixed":
         return 1.0
@@ -111,7 +112,7 @@ def turnover_note(posterior: xr.Dataset, model: Specification) -> Problem:
     found = {pool: prior_overlap(posterior[TURNOVER].sel(pool=pool).values, prior, pool) for pool in words.PARTS_OF_SOC}
     shown = ", ".join(f"{100 * share:.0f} % ({pool.replace('_', '-')})" for pool, share in found.items())
     message = (
-        f"posterior and prior of the turnover rates k overlap by {shown}; with 100 % the table told nothing of them, "
-        "and how much is still to come is the prior's answer"
+        f"posterior and prior of the turnover rates k overlap by {shown}; the nearer to 100 %, the less the table told "
+        "of them, and how much is still to come is the prior's answer"
     )
     return Problem("turnover-overlap", message, "note")

@@ -107,7 +107,7 @@ def canonical_unit(unit: str, *, key: str = "data.units") -> tuple[float, str]:
 
 def _quantity(unit: str, key: str) -> "pint.Quantity[float]":
     """Return one of a unit."""
-    import pint  # with its registry half a second, for which tables in g/kg have no use
+    import pint  # slow to import, and tables in g/kg have no use for it
 
     text = _spelt_for_pint(unit)
     unknown = SpecificationError(f"the unit {unit!r} is unknown; use {ACCEPTED}, or {ACCEPTED_STOCKS}", key)

@@ -14,6 +14,7 @@ from mcpbayes import __version__
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import Problem
 from mcpbayes.estimands.curves import CHANGE, SCENARIO
+from mcpbayes.estimands.forecast import STEADY_STATE
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.wording import interval_name, number_text
 from mcpbayes.evidence.findings import row_problems
@@ -157,7 +158,7 @@ def _crossing_line(rows: pd.DataFrame) -> str:
     later = rows[rows["probability"].notna()]
     since = rows["since"].iloc[0]
     parts = [
-        f"{row['probability']:.2f} by {row['horizon'].replace('new steady state', 'the new steady state')}"
+        f"{row['probability']:.2f} by {row['horizon'].replace(STEADY_STATE, f'the {STEADY_STATE}')}"
         + ("*" if row["extrapolated"] else "")
         + ("" if np.isnan(row["median_year"]) else f" (median year {row['median_year']:.0f})")
         for row in later.to_dict("records")

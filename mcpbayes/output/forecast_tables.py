@@ -140,10 +140,14 @@ def crossing_table(result: xr.DataTree) -> pd.DataFrame:
         `mcpbayes.forecast` was not called.
     """
     found, section = group(result, words.FORECAST), specification(result).summary
-    names = ("crossed", "crossed_mcse", "crossing_year", "crossing_year_lower", "crossing_year_upper")
-    each = dict(
-        zip(CROSSINGS[6:11], (found[name].transpose("target", "horizon").values.ravel() for name in names), strict=True)
-    )
+    variables = {
+        "probability": "crossed",
+        "mcse": "crossed_mcse",
+        "median_year": "crossing_year",
+        "lower": "crossing_year_lower",
+        "upper": "crossing_year_upper",
+    }
+    each = {column: found[name].transpose("target", "horizon").values.ravel() for column, name in variables.items()}
     constant = {
         "since": float(found.attrs["since"]),
         "interval_kind": section.interval_kind,

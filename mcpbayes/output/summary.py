@@ -77,7 +77,7 @@ def summarise(result: xr.DataTree) -> pd.DataFrame:
         ``average_change`` fractions. A quantity absent for every target (ΔMCP without r₀) has no rows; where it is
         absent for some (a control without SOC) their rows are blank. ``prob_positive`` is blank for quantities that
         cannot be negative, R-hat and ESS for constant draws. Of a two-pool result the parameters alone, with one more
-        column, ``prior_overlap`` of turnover rates (1: the data told nothing of them).
+        column, ``prior_overlap`` of turnover rates (near 1: the data told nothing of them).
 
     Raises
     ------

@@ -32,8 +32,6 @@ from mcpbayes.vocabulary import (
 #: global table span 0.01 to 2.2.
 SUGAR_BOUNDS: Final = (0.0005, 20.0)
 
-_KEPT: Final = "they are kept as they are"
-
 
 def has_amino_sugars(rows: pd.DataFrame, outcomes: Sequence[str]) -> bool:
     """Say whether a table of comparisons has any amino sugar beside analysed necromass, or its two parts."""
@@ -141,7 +139,7 @@ def _no_fungi(here: pd.DataFrame, data: DataSection, rho_b: float) -> Iterator[P
     """Yield a warning for arms in which bacteria explain all glucosamine: their fungal necromass is not positive."""
     apart = has_parts(data.outcomes)
     with_some = f" with some of the factors {data.factors.name!r}" if apart and not data.factors.fixed else ""
-    kept = f"nothing; {MISSING_THERE}" if apart else f"not positive; {_KEPT}"
+    kept = f"nothing; {MISSING_THERE}" if apart else "not positive; they are kept as they are"
     fungal = fungal_necromass(here[GLUCOSAMINE], here[MURAMIC_ACID], 1.0, rho_b)
     none = here[fungal <= 0]
     if len(none):

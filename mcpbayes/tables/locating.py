@@ -172,8 +172,7 @@ def _column_absent(column: Column, guess: str | None, layout: str, parts: Sequen
         outcomes = ", ".join(f'"{pool}"' for pool in (*PARTS, SOC))
         remedy = (
             f"Both parts are there, {parts[0]!r} and {parts[1]!r}: analyse them as pools of their own, "
-            f"{model}--set "
-            f"'data.outcomes=[{outcomes}]', or give the table a column {column.name} with their sum."
+            f"{model}--set 'data.outcomes=[{outcomes}]', or give the table a column {column.name} with their sum."
         )
     elif column.outcome in _OTHER:
         remedy += f" Without that pool: {model}--set 'data.outcomes=[\"{_OTHER[column.outcome]}\"]'."

@@ -88,7 +88,7 @@ def read_file(path: str | Path, sheet: str | None = None, row_names: str | None 
     content = _content(Path(path))
     file, suffix = Path(path).name, Path(path).suffix.lower()
     if suffix in WORKBOOKS:
-        from mcpbayes.tables.workbook import read_workbook  # openpyxl would be a tenth of the imports of a run
+        from mcpbayes.tables.workbook import read_workbook  # brings openpyxl, which text files do not need
 
         grid = read_workbook(content, file, sheet)
     else:

@@ -2,6 +2,7 @@
 
 import re
 
+import fakes
 import numpy as np
 import pytest
 import xarray as xr
@@ -219,8 +220,6 @@ def test_the_card_states_what_the_priors_expect():
 
 
 def test_a_static_result_has_no_forecast():
-    import fakes
-
     with pytest.raises(SpecificationError, match="a forecast needs a result of the model 'two-pool'"):
         mb.forecast(fakes.fake_result(), [10])
 

@@ -435,7 +435,6 @@ class Wall(importlib.abc.MetaPathFinder):
             raise RuntimeError(f"the report imports {name}")
 sys.meta_path.insert(0, Wall())
 from mcpbayes.output.folder import load
-from mcpbayes.output.document.figures import draw, inline
 from mcpbayes.output.document.report import render
 print(len(render(load(sys.argv[1]))))
 """

@@ -1,6 +1,5 @@
 """What the figures of a forecast share: draws along even steps of years, and where the table's durations end."""
 
-import json
 from typing import Any, Final
 
 import numpy as np
@@ -8,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from mcpbayes import vocabulary as words
-from mcpbayes.estimands.forecast import forecast
+from mcpbayes.estimands.forecast import along
 from mcpbayes.estimands.tree import group
 from mcpbayes.output.plots import lettering, style
 
@@ -24,7 +23,7 @@ def along_years(result: xr.DataTree, name: str | None, until: float | None) -> t
     Parameters
     ----------
     result : DataTree
-        With group ``forecast``; its points and starting year are kept.
+        With group ``forecast``; its points are kept.
     name : str or None
         Target at the levels mean and new; None: the average.
     until : float or None
@@ -46,10 +45,7 @@ def along_years(result: xr.DataTree, name: str | None, until: float | None) -> t
     last = float(finite.max()) if until is None else float(until)
     if not last > 0:
         raise ValueError(f"the figure needs a year after the change to go to, got {last:g}.")
-    made = forecast(
-        result, np.linspace(0, last, STEPS + 1).tolist(), at=json.loads(found.attrs["at"]), since=found.attrs["since"]
-    )
-    return group(made, words.FORECAST), chosen
+    return along(result, np.linspace(0, last, STEPS + 1).tolist()), chosen
 
 
 def draws_at(found: xr.Dataset, level: str, name: str, variable: str, outcome: str | None = None) -> np.ndarray:
@@ -75,13 +71,3 @@ def beyond(axes: Axes, longest: float) -> None:
             _BEYOND, (start, 1), (3, -3), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
             size=6.5, color=style.MUTED, va="top", gid="extrapolated",
         )  # fmt: skip
-
-
-def strokes(axes: Axes, years: np.ndarray) -> None:
-    """Show above a panel the durations of the table."""
-    low, high = axes.get_xlim()
-    inside = years[(years >= low) & (years <= high)]
-    axes.plot(
-        inside, np.full(len(inside), 1.03), "|", color=style.INK, markersize=4, markeredgewidth=0.7, alpha=0.6,
-        clip_on=False, gid="observed", transform=axes.get_xaxis_transform(),
-    )  # fmt: skip

@@ -93,7 +93,7 @@ def stacked_classes(grid: Grid, levels: Sequence[str], merge: Mapping[str, Seque
             here = frame[(frame["level"] == level) & (frame["curve"] == name)]
             _panel(axes, here, grid, order, merge)
             if grid.observed is not None:
-                _strokes(axes, grid.observed[name])
+                style.strokes(axes, grid.observed[name])
             axes.set_xlabel(grid.axis if row == len(names) - 1 else "")
             axes.set_ylabel("probability, %" if column == 0 else "")
             if row == 0:
@@ -131,16 +131,6 @@ def _panel(
         axes.axvline(grid.mark, color="white", linewidth=2.4, alpha=0.9)
         axes.axvline(grid.mark, color="black", linewidth=1.1, linestyle=(0, (3, 2)), gid="mark")
     _write_codes(axes, x, heights, order, colours, grid.mark)
-
-
-def _strokes(axes: Axes, values: np.ndarray) -> None:
-    """Show above a panel where the data lie."""
-    low, high = axes.get_xlim()
-    inside = values[(values >= low) & (values <= high)]
-    axes.plot(
-        inside, np.full(len(inside), 1.035), "|", color=style.INK, markersize=4, markeredgewidth=0.7, alpha=0.6,
-        clip_on=False, gid="observed", transform=axes.get_xaxis_transform(),
-    )  # fmt: skip
 
 
 def _write_codes(

@@ -142,6 +142,16 @@ def width_in_inches(axes: Axes) -> float:
     return float(axes.get_position().width * whole.get_size_inches()[0]) if whole else 0.0
 
 
+def strokes(axes: Axes, values: np.ndarray) -> None:
+    """Show above a panel where the data lie."""
+    low, high = axes.get_xlim()
+    inside = values[(values >= low) & (values <= high)]
+    axes.plot(
+        inside, np.full(len(inside), 1.035), "|", color=INK, markersize=4, markeredgewidth=0.7, alpha=0.6,
+        clip_on=False, gid="observed", transform=axes.get_xaxis_transform(),
+    )  # fmt: skip
+
+
 def as_png(figure: Figure, dpi: float = 220.0) -> bytes:
     """Return the figure as the bytes of a PNG file, the same for the same figure."""
     buffer = BytesIO()

@@ -13,7 +13,7 @@ from mcpbayes import vocabulary as words
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.monte_carlo.summaries import interval
 from mcpbayes.output.plots import lettering, style, targets
-from mcpbayes.output.plots.futures import along_years, beyond, draws_at, strokes
+from mcpbayes.output.plots.futures import along_years, beyond, draws_at
 
 #: Inner band.
 _INNER: Final = 0.5
@@ -77,7 +77,7 @@ def _draw(result: xr.DataTree, found: xr.Dataset, name: str) -> style.Picture:
         _panel(axes, end, result, found, name, variable, outcome, colour)
         axes.set_ylabel(label)
         axes.set_xlabel("years since the change")
-        strokes(axes, years)
+        style.strokes(axes, years)
     shown = "" if name == words.AVERAGE else f": {targets.shown_name(name)}"
     title = lettering.fit(f"Both pools over time{shown}", width - 0.4, 9.0, "bold")
     page.text(0.2, figure.get_figheight() - 0.2, title, size=9.0, weight="bold", gid="title")

@@ -1,0 +1,58 @@
+"""The command ``mcpbayes forecast``: from the folder of a two-pool run to what both pools will have done."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mcpbayes.cli_options import DIAGNOSTICS, DONE, Settings, read_points
+from mcpbayes.errors import SpecificationError
+
+
+def forecast(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Folder written by mcpbayes run, or its result.nc.", metavar="DIR")],
+    years: Annotated[str, typer.Option(help="Years since the change, separated by commas.", metavar="10,20,50")],
+    since: Annotated[
+        float | None, typer.Option(help="Year from which crossings count; default: the median duration.")
+    ] = None,
+    at: Annotated[
+        list[str] | None, typer.Option(help="Evaluate there, too; repeatable.", metavar="MODERATOR=1,2")
+    ] = None,
+    settings: Settings = None,
+    no_figures: Annotated[bool, typer.Option("--no-figures", help="Tables only.")] = False,
+) -> int:
+    """Say from a two-pool result what both pools will have done by some years, and in the end."""
+    from mcpbayes.estimands.forecast import forecast as foretell
+    from mcpbayes.output.folder import FORECAST, RESULT, load
+    from mcpbayes.output.forecast_folder import forecast_lines, forecast_problems, forecast_tables, write_forecast
+
+    folder = folder.parent if folder.name == RESULT and folder.is_file() else folder
+    result = load(folder / RESULT)
+    asked = _years(years)
+    if not no_figures and max(asked) == 0:
+        raise SpecificationError("the figures need a year after the change; give one, or --no-figures", "--years")
+    result = foretell(result, asked, at=read_points(at or []) or None, since=since, settings=settings or ())
+    tables = forecast_tables(result)
+    write_forecast(result, folder, tables, figures=not no_figures, command=context.obj, settings=settings or ())
+    for line in forecast_lines(result, tables):
+        print(line)
+    problems = forecast_problems(tables[FORECAST])
+    for problem in problems:
+        print(f"{problem.severity.upper()} {problem.check}: {problem}")
+    print(f"Forecast: {', '.join(str(folder / name) for name in tables)}{'' if no_figures else ' and figures'}")
+    if problems or result.attrs["status"] != "ok":
+        print("mcpbayes: diagnostics failed; do not use the forecast as it is", file=sys.stderr)
+        return DIAGNOSTICS
+    return DONE
+
+
+def _years(text: str) -> list[float]:
+    """Read "10,20,50" as numbers."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise SpecificationError(
+            f"expected years, separated by commas, for example 10,20,50; found {text!r}", "--years"
+        ) from None
