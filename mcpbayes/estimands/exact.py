@@ -53,7 +53,7 @@ _AT_POPULATION: Final = 1000
 #: Fewest draws of a chain.
 _LEAST_OF_CHAIN: Final = 8
 
-#: Targets and draws worked on at once.
+#: Targets and draws worked on at once; of fewer draws there are more targets, so that calls stay worth their cost.
 _TARGETS, _DRAWS = 16, 1000
 
 
@@ -170,8 +170,9 @@ def _observed_pieces(found: list[World], first: int) -> Iterator[Pieces]:
     studies = found[0].tree.studies
     for study, comparison, normals in observed_normals(found):
         places = first + np.concatenate([study, studies + comparison])
-        for start in range(0, len(places), _TARGETS):
-            now = slice(start, start + _TARGETS)
+        step = max(_TARGETS * _DRAWS // normals.mean.shape[-1], _TARGETS)
+        for start in range(0, len(places), step):
+            now = slice(start, start + step)
             part = Normals(normals.mean[:, now], normals.sigma[:, :, now])
             yield Pieces(places[now], np.eye(len(places[now])), part)
 
