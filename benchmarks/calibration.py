@@ -22,11 +22,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 import mcpbayes
 from benchmarks.processes import clock, pool
 from benchmarks.random_tables import Shape, Truth, design, fill
+from benchmarks.rank_statistics import DRAWS, least_tail, threshold
 from mcpbayes.inference.back_sampling import draw_block
 from mcpbayes.inference.cascade import explore
 from mcpbayes.inference.collapsed import judged_draws, log_posterior
@@ -39,13 +39,10 @@ from mcpbayes.kernels import VARIABLE, use_numba
 RECORD = Path(__file__).parent / "records" / "calibration.json"
 SEED = 20262
 TABLES, STUDIES = 1000, 20
-DRAWS = 99
 LEVEL = 0.01
 FAMILIES = ("arm-based", "contrast-based")
 LEVELS = ("study", "comparison")
 COVERAGE = "standard deviations from three plots"
-#: Simulated rank distributions behind a band.
-BAND = 40_000
 
 
 def from_priors(
@@ -169,36 +166,6 @@ def measured(exact: Hierarchy, rng: np.random.Generator) -> Hierarchy:
     found = values.std(axis=1, ddof=1) / mean
     sampling = found[:, :, None] * found[:, None, :] / plots * np.array([[1.0, 0.5], [0.5, 1.0]])
     return replace(exact, y=np.log(mean) + 0.5 * found**2 / plots, sampling=sampling)
-
-
-def least_tail(counts: Array, tables: int) -> Array:
-    """Return the smallest two-sided binomial tail probability of empirical distribution functions.
-
-    Parameters
-    ----------
-    counts : array (..., DRAWS + 1)
-        How often each rank occurred.
-    tables : int
-
-    Notes
-    -----
-    At every rank r the number of truths with rank ≤ r is Binomial(tables, (r + 1)/(DRAWS + 1)) if the ranks are
-    uniform; the least of these probabilities over r is the statistic (Säilynoja, Bürkner & Vehtari 2022,
-    doi:10.1007/s11222-022-10090-6).
-    """
-    below = np.cumsum(counts, axis=-1)[..., :-1]
-    share = np.arange(1, DRAWS + 1) / (DRAWS + 1)
-    values = np.arange(tables + 1)
-    lower = stats.binom.cdf(values[:, None], tables, share)
-    upper = stats.binom.sf(values[:, None] - 1, tables, share)
-    tails = np.minimum(1.0, 2 * np.minimum(lower, upper))
-    return np.asarray(tails[below, np.arange(DRAWS)].min(axis=-1))
-
-
-def threshold(tables: int, level: float, rng: np.random.Generator) -> float:
-    """Return the `least_tail` that uniform ranks fall below with probability `level`."""
-    counts = rng.multinomial(tables, np.full(DRAWS + 1, 1 / (DRAWS + 1)), size=BAND)
-    return float(np.quantile(least_tail(counts, tables), level))
 
 
 def calibrate(family: str, tables: int, processes: Executor) -> dict[str, object]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import calibration, left_out, robustness, speed
+from benchmarks import calibration, left_out, rank_statistics, robustness, speed
 from mcpbayes.kernels import VARIABLE
 from mcpbayes.monte_carlo.limits import EFFICIENCY_LIMIT, PARETO_K_LIMIT
 
@@ -68,7 +68,7 @@ def test_ranks_are_uniform_within_the_band(record, family):
     assert found["tables"] >= 1000 and found["studies"] == 20 and len(found["rank_counts"]) == 15
     counts = np.array(list(found["rank_counts"].values()))
     assert (counts.sum(axis=1) == found["tables"]).all()
-    least = calibration.least_tail(counts, found["tables"])
+    least = rank_statistics.least_tail(counts, found["tables"])
     assert least == pytest.approx(list(found["least_tail"].values()))
     assert (least >= found["limit"]).all() and found["calibrated"]
     assert found["engine_passed"] >= 0.99 * found["tables"]
@@ -86,14 +86,14 @@ def test_the_ranks_come_out_again(record, family, kernel, monkeypatch):
 def test_the_band_holds_uniform_ranks_and_finds_others():
     """1000 sets of uniform ranks of 300 tables: 5 % fall out of the 5 % band; ranks of a posterior too narrow do."""
     rng = np.random.default_rng(1)
-    limit = calibration.threshold(300, 0.05, rng)
-    size = calibration.DRAWS + 1
+    limit = rank_statistics.threshold(300, 0.05, rng)
+    size = rank_statistics.DRAWS + 1
     uniform = rng.multinomial(300, np.full(size, 1 / size), size=1000)
-    out = (calibration.least_tail(uniform, 300) < limit).mean()
+    out = (rank_statistics.least_tail(uniform, 300) < limit).mean()
     assert 0.03 < out < 0.075
     edges = np.minimum(np.abs(np.arange(size) - size / 2) / size + 0.1, 1.0)
     narrow = rng.multinomial(300, edges / edges.sum(), size=200)
-    assert (calibration.least_tail(narrow, 300) < limit).mean() > 0.9
+    assert (rank_statistics.least_tail(narrow, 300) < limit).mean() > 0.9
 
 
 def test_coverage_with_standard_deviations_from_three_plots_is_recorded(record):
