@@ -7,13 +7,14 @@ RUN := $(VENV)/bin/
 CANDIDATES := $(PYTHON) python3 python3.13 python3.12 python
 CHECK := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))
 
-.PHONY: demo test lint notebooks benchmarks lock clean help
+.PHONY: demo test lint notebooks figures benchmarks lock clean help
 
 help:
 	@echo "make demo   the example table through everything (into out/demo)"
 	@echo "make test   the test suite"
 	@echo "make lint   formatting, linters, strict types"
 	@echo "make notebooks  run the notebooks and keep their output"
+	@echo "make figures    the figure of the priors in the card of two-pool"
 	@echo "make benchmarks  speed, studies left out, robustness, calibration, missing SDs, scenarios, recorded"
 	@echo "make lock   write constraints.txt anew from pyproject.toml"
 
@@ -34,6 +35,10 @@ notebooks: $(STAMP)
 	  $(RUN)jupyter-execute --inplace notebooks/03-*.ipynb; \
 	else echo "notebooks/03-real-database.ipynb is left as it is: set MCPBAYES_DATA to the folder of its download"; fi
 
+figures: $(STAMP)
+	$(RUN)python -c "import pathlib, mcpbayes as mb; \
+	  pathlib.Path('docs/two-pool-prior.png').write_bytes(mb.plots.as_png(mb.plots.prior_trajectories(), dpi=110))"
+
 benchmarks: $(STAMP)
 	$(RUN)python -m benchmarks.speed
 	$(RUN)python -m benchmarks.left_out
@@ -44,6 +49,7 @@ benchmarks: $(STAMP)
 	$(RUN)python -m benchmarks.scenarios
 	$(RUN)python -m benchmarks.scenario_calibration
 	$(RUN)python -m benchmarks.missing_sds
+	$(RUN)python -m benchmarks.two_pool
 
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.12 --generate-hashes --no-header -o constraints.txt

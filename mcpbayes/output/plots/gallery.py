@@ -12,6 +12,7 @@
 * `trajectories`: both pools and ΔMCP over the years; needs `forecast`.
 * `scenario_path`: the way through the scenario plane, years marked; needs `forecast`.
 * `scenarios_over_time`: probability of every class over the years; needs `forecast`.
+* `prior_trajectories`: what the priors of the two-pool model expect over the years; needs no result.
 * `caption`: some sentences for each figure of a report.
 * `as_png`, `as_svg`: a figure as the content of a file, the same bytes for the same figure.
 """
@@ -22,6 +23,7 @@ from mcpbayes.output.plots.densities import densities
 from mcpbayes.output.plots.forest import forest
 from mcpbayes.output.plots.influence import influence
 from mcpbayes.output.plots.model_scenarios import model_scenarios
+from mcpbayes.output.plots.prior_trajectories import prior_trajectories
 from mcpbayes.output.plots.scenario_bars import scenario_bars
 from mcpbayes.output.plots.scenario_path import scenario_path
 from mcpbayes.output.plots.scenario_plane import scenario_plane
@@ -38,6 +40,7 @@ __all__ = [
     "forest",
     "influence",
     "model_scenarios",
+    "prior_trajectories",
     "scenario_bars",
     "scenario_path",
     "scenario_plane",
