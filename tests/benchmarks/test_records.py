@@ -52,9 +52,9 @@ def test_the_collapsed_engine_covers_the_grid_without_nuts(grid):
 
 @pytest.mark.parametrize("setting", list(robustness.TABLES))
 def test_the_grid_comes_out_again(grid, setting):
-    """The first small table of each setting that the first attempt covered, run again."""
-    part = grid[(grid["setting"] == setting) & (grid["attempt"] == 1) & (grid["comparisons"] < 60)]
-    row = part.iloc[0]
+    """The smallest table of each setting that the first attempt covered, run again."""
+    part = grid[(grid["setting"] == setting) & (grid["attempt"] == 1)]
+    row = part.loc[part["comparisons"].idxmin()]
     again = robustness.examine((setting, int(row["number"])))
     for name in ("studies", "comparisons", "attempt", "passed", "family"):
         assert again[name] == row[name]
@@ -74,12 +74,13 @@ def test_ranks_are_uniform_within_the_band(record, family):
     assert found["engine_passed"] >= 0.99 * found["tables"]
 
 
-@pytest.mark.parametrize("kernel", ["numpy", "numba"])
+@pytest.mark.parametrize(("kernel", "tables"), [("numpy", 1), ("numba", 3)])
 @pytest.mark.parametrize("family", calibration.FAMILIES)
-def test_the_ranks_come_out_again(record, family, kernel, monkeypatch):
+def test_the_ranks_come_out_again(record, family, kernel, tables, monkeypatch):
+    """Three tables by the kernels of the record, the first one also by those that are always there."""
     pytest.importorskip(kernel)
     monkeypatch.setenv(VARIABLE, kernel)
-    for number, ranks in enumerate(record[family]["first_ranks"]):
+    for number, ranks in enumerate(record[family]["first_ranks"][:tables]):
         assert calibration.one_table((family, number))["ranks"] == ranks
 
 
