@@ -12,7 +12,7 @@ from mcpbayes.estimands.change import absolute_change, log_delta_mcp
 from mcpbayes.estimands.classes import CLASS_TABLE, coarsening, tolerances
 from mcpbayes.estimands.counting import CHANGES, Counts, class_codes, count_targets
 from mcpbayes.estimands.crossings import first_crossings
-from mcpbayes.estimands.layout import Array, Index, labelled_view
+from mcpbayes.estimands.layout import Array, labelled_view
 from mcpbayes.estimands.paths import Paths, average_paths, effects_at, prior_paths
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.walk import Ratios, TargetDraws
@@ -184,9 +184,9 @@ def _crossings(result: xr.DataTree, course: Course) -> dict[str, xr.Variable]:
     return {name: xr.Variable(("target", "horizon"), values, units.get(name)) for name, values in columns.items()}
 
 
-def codes_at(years: float | Array, paths: Paths, scheme: Scheme) -> Index:
-    """Return the class of every target and draw so many years after the change, (target, draw); as `effects_at`."""
+def codes_at(years: float | Array, paths: Paths, scheme: Scheme) -> np.ndarray:
+    """Return the class of every target and draw so many years after the change, (target, draw) of int8."""
     effect, points = effects_at(paths, years), points_of(scheme)
     table = coarsening(scheme)[2][CLASS_TABLE.ravel()].astype(np.int8)
     ends = None if points is None else ends_of(paths.ratio, points)
-    return class_codes(effect[:, 0], effect[:, 1], tolerances(scheme), table, ends).astype(np.intp)
+    return class_codes(effect[:, 0], effect[:, 1], tolerances(scheme), table, ends)

@@ -1,6 +1,7 @@
 """Trajectories: of the levels mean and new, of any level a priori, of averages; and where they are in a year."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,6 @@ from mcpbayes.estimands.layout import Array, Index, node_major, positions
 from mcpbayes.estimands.prior import CONTAINS, SIZE, prior_coefficients, prior_departures
 from mcpbayes.estimands.targets import POPULATION
 from mcpbayes.estimands.tree import group, specification
-from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
 from mcpbayes.specification.prior_rules import MU_R, SIGMA_R, TURNOVER
 from mcpbayes.specification.priors import sample, sample_number
 from mcpbayes.specification.structure import Specification
@@ -44,6 +44,16 @@ class Paths:
     rate: Array
     ratio: Array
 
+    @cached_property
+    def start(self) -> Array:
+        """Relative change of each pool in year 0, e^w − 1; (target, pool, draw)."""
+        return np.asarray(np.expm1(self.residual))
+
+    @cached_property
+    def gain(self) -> Array:
+        """Relative change between year 0 and the new steady state, e^w (e^a − 1); (target, pool, draw)."""
+        return np.asarray((1 + self.start) * np.expm1(self.change))
+
     def of(self, wanted: np.ndarray) -> "Paths":
         """Return some of the targets."""
         return Paths(self.change[wanted], self.residual[wanted], self.rate, self.ratio[wanted])
@@ -53,10 +63,19 @@ def effects_at(paths: Paths, years: float | Array) -> Array:
     """Return θ_N and θ_C so many years after the change, (target, outcome, draw); infinity: new steady state.
 
     A year of each target and draw, (target, draw), will do too.
+
+    Notes
+    -----
+    `two_pools.log_pool_change`, w added, and `two_pools.log_soc_change`, with what does not hang on the year worked out
+    once: e^w f − 1 = e^w (e^a − 1)(1 − e^(−kt)) + (e^w − 1).
     """
     when = years[:, None] if isinstance(years, np.ndarray) else years
-    pools = log_pool_change(paths.change, paths.rate, when) + paths.residual
-    return np.stack([pools[:, 0], log_soc_change(pools[:, 0], pools[:, 1], paths.ratio)], axis=1)
+    moved = paths.gain * -np.expm1(-paths.rate * when)
+    moved += paths.start
+    necromass, other = moved[:, 0], moved[:, 1]
+    other *= 1 - paths.ratio
+    other += paths.ratio * necromass
+    return np.log1p(moved, out=moved)
 
 
 def average_paths(paths: Paths, posterior: xr.Dataset) -> Paths:
