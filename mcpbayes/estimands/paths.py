@@ -72,9 +72,10 @@ def effects_at(paths: Paths, years: float | Array) -> Array:
     when = years[:, None] if isinstance(years, np.ndarray) else years
     moved = paths.gain * -np.expm1(-paths.rate * when)
     moved += paths.start
-    necromass, other = moved[:, 0], moved[:, 1]
-    other *= 1 - paths.ratio
-    other += paths.ratio * necromass
+    # SOC takes the place of the other pool: e^θ_C − 1 is the mean of both pools' with weights r₀ and 1 − r₀.
+    necromass, soc = moved[:, 0], moved[:, 1]
+    soc *= 1 - paths.ratio
+    soc += paths.ratio * necromass
     return np.log1p(moved, out=moved)
 
 

@@ -1,4 +1,4 @@
-"""The tables of a forecast: quantities, scenario probabilities and crossings, one row per target and horizon."""
+"""The tables of a forecast: quantities, scenario probabilities and crossings of all levels, shares of comparisons."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -64,3 +64,7 @@ def test_the_table_says_group_horizon_and_interval():
         draws = share.sel(group=row["group"], horizon=row["horizon"], scenario=row["scenario"]).values
         assert row["mean"] == pytest.approx(draws.mean(), abs=1e-12)
         assert row["lower"] <= row["median"] <= row["upper"]
+
+
+def test_the_card_says_how_many_comparisons_are_drawn():
+    assert f"among {FRESH} comparisons drawn anew" in mb.read_card("two-pool").replace("\n", " ")
