@@ -42,7 +42,7 @@ def forecast(
     for problem in problems:
         print(f"{problem.severity.upper()} {problem.check}: {problem}")
     print(f"Forecast: {', '.join(str(folder / name) for name in tables)}{'' if no_figures else ' and figures'}")
-    if problems or result.attrs["status"] != "ok":
+    if any(problem.severity == "error" for problem in problems) or result.attrs["status"] != "ok":
         print("mcpbayes: diagnostics failed; do not use the forecast as it is", file=sys.stderr)
         return DIAGNOSTICS
     return DONE

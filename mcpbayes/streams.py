@@ -14,7 +14,7 @@ PURPOSES: Final = {
     "effects": 1,  # baselines and comparison effects drawn from their Gaussian conditional, block = block of studies
     "new": 2,  # a comparison in a study not seen
     "reference": 3,  # the control drawn for r0 at level new
-    "share": 4,  # fresh comparisons behind the scenario shares
+    "share": 4,  # fresh comparisons behind the scenario shares of a forecast, block = block of draws
     "prior": 5,  # prior draws behind the prior probabilities
     "simulate": 6,  # simulated tables
     "root": 7,  # coefficients and kinds drawn from their Gaussian conditional

@@ -1,7 +1,7 @@
 """What both pools will have done by any year: effects, ΔMCP, SOC, scenarios and crossings of a two-pool result."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final
 
@@ -10,36 +10,18 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
-from mcpbayes.estimands.absolute import ends_of, points_of
-from mcpbayes.estimands.change import absolute_change, log_delta_mcp
-from mcpbayes.estimands.classes import CLASS_TABLE, coarsening, tolerances
-from mcpbayes.estimands.counting import CHANGES, Counts, class_codes, count_targets
-from mcpbayes.estimands.crossings import first_crossings
+from mcpbayes.estimands.courses import Content, Course, described
 from mcpbayes.estimands.curves import population_targets
-from mcpbayes.estimands.layout import Array, Index, labelled_view
-from mcpbayes.estimands.paths import Paths, effects_at, posterior_paths, prior_paths
+from mcpbayes.estimands.future_shares import future_shares
+from mcpbayes.estimands.layout import Array, labelled_view
+from mcpbayes.estimands.paths import posterior_paths
+from mcpbayes.estimands.table_paths import table_paths, table_targets
 from mcpbayes.estimands.targets import At, population_points
-from mcpbayes.estimands.tree import Settings, apply_settings, group, has_two_pools, specification, with_groups
-from mcpbayes.estimands.walk import Ratios, TargetDraws
-from mcpbayes.monte_carlo.summaries import class_frequencies, frequencies, interval
+from mcpbayes.estimands.tree import Settings, apply_settings, group, has_two_pools, with_groups
 from mcpbayes.specification.fields import number, refusal
-from mcpbayes.specification.structure import Scheme, SummarySection
 
-#: Name of the horizon t → ∞.
-STEADY_STATE: Final = "new steady state"
-
-_DRAWS: Final = ("chain", "draw")
-_POOLS: Final = (0, 1)
-_UNITS: Final = {
-    "effect": "log response ratio",
-    "log_delta_mcp": "log ratio",
-    "delta_mcp": "fraction",
-    "mcp_efficacy_treatment": "fraction",
-    "soc_change": "{unit}",
-}
-#: Variables on crossings.
-_CROSSED: Final = ("crossed", "crossed_mcse")
-_YEARS: Final = ("crossing_year", "crossing_year_lower", "crossing_year_upper")
+#: Targets × horizons that are worked on at once.
+_AT_ONCE: Final = 128
 
 
 def forecast(
@@ -68,9 +50,11 @@ def forecast(
     Returns
     -------
     DataTree
-        New, with group ``forecast``; dims target (levels mean and new), horizon. Draws (chain, draw, target, horizon):
-        ``effect(..., outcome)`` (θ_N, θ_C), ``log_delta_mcp`` (δ), ``delta_mcp`` (Δr, fraction),
-        ``mcp_efficacy_treatment`` (r₀e^δ, fraction), ``soc_change`` (g per kg, or Mg per ha of stocks). Over
+        New, with group ``forecast``; dims target (levels mean and new; the tables give the studies and comparisons too,
+        whose draws are not kept), horizon. Draws (chain, draw, target, horizon): ``effect(..., outcome)`` (θ_N, θ_C),
+        ``log_delta_mcp`` (δ), ``delta_mcp`` (Δr, fraction), ``mcp_efficacy_treatment`` (r₀e^δ, fraction),
+        ``soc_change`` (g per kg, or Mg per ha of stocks); beside level mean, exp(θ) − 1 of the typical comparison,
+        ``average_change(chain, draw, mean_target, horizon, outcome)``, averaged over comparisons (fraction). Over
         (target, horizon): ``probability``, ``mcse``, ``prior_probability`` (scenario), ``change_probability`` (change)
         of δ against its tolerance; ``crossed``, the probability to have been in another scenario than at ``since``,
         with ``crossed_mcse``; ``crossing_year``, median of the first such year among the draws that crossed by then,
@@ -86,21 +70,21 @@ def forecast(
     Notes
     -----
     f_j(t) = 1 + (e^(a_j) − 1)(1 − e^(−k_j t)), θ_N = ln f_N + w_N, θ_C = ln(r₀ e^θ_N + (1 − r₀) f_P e^(w_P)). Level
-    mean: a = B'x, w = 0; level new: a with fresh effects of study and site, w fresh and the same in all years.
-    Probabilities are counted from draws. That ΔMCP efficacy looks forward: Zhu, Schimel & Liang (2025),
-    doi:10.1016/j.soilbio.2025.109950.
+    mean: a = B'x, w = 0; level new: a with fresh effects of study and site, w fresh and the same in all years; the
+    levels study and comparison: `table_paths`. Averages over comparisons: `average_paths`. Probabilities are counted
+    from draws. That ΔMCP efficacy looks forward: Zhu, Schimel & Liang (2025), doi:10.1016/j.soilbio.2025.109950.
     """
     if not has_two_pools(result):
         raise SpecificationError(
             "a forecast needs a result of the model 'two-pool': mcpbayes run TABLE --model two-pool --out DIR", "family"
         )
     result = apply_settings(result, settings)
-    data, spec = group(result, words.DATA), specification(result)
-    horizons, start = _horizons(years), _since(since, data)
-    dataset, paths = _at_horizons(result, horizons, at)
-    chains = dataset.sizes["chain"]
-    dataset = dataset.assign(_crossings(paths, start, horizons, chains, spec.scenarios, spec.summary))
-    return with_groups(result, {words.FORECAST: dataset.assign_attrs(since=start)})
+    data, points = group(result, words.DATA), dict(at or {})
+    course = _population(result, _horizons(years), points, _since(since, data))
+    dataset = described(result, course, "quantities", "scenarios", "crossings")
+    named = {name: list(map(str, [given] if isinstance(given, str) else given)) for name, given in points.items()}
+    attrs = {"at": json.dumps(named, ensure_ascii=False), "since": course.since}
+    return with_groups(result, {words.FORECAST: dataset.assign_attrs(attrs)})
 
 
 def along(result: xr.DataTree, years: Iterable[float]) -> xr.Dataset:
@@ -111,45 +95,69 @@ def along(result: xr.DataTree, years: Iterable[float]) -> xr.Dataset:
     StageError
         `forecast` was not called.
     """
-    at = json.loads(group(result, words.FORECAST).attrs["at"])
-    return _at_horizons(result, _horizons(years), at)[0]
+    attrs = group(result, words.FORECAST).attrs
+    course = _population(result, _horizons(years), json.loads(attrs["at"]), attrs["since"])
+    return described(result, course, "quantities", "scenarios")
 
 
-def _at_horizons(result: xr.DataTree, horizons: Array, at: At | None) -> tuple[xr.Dataset, Paths]:
-    """Return all of group ``forecast`` but crossings, and the trajectories behind it."""
-    data, posterior, spec = group(result, words.DATA), group(result, words.POSTERIOR), specification(result)
-    asked = population_targets(population_points(data, (), at))
-    paths, soc = posterior_paths(result, asked)
-    chains = posterior.sizes["chain"]
-    effect = np.stack([effects_at(paths, t) for t in horizons], axis=1)
-    draws = _draws(effect, paths.ratio, soc, chains, data.attrs.get("unit", "g/kg"))
-    prior = prior_paths(spec, posterior, asked, result.attrs["seed"])
-    codes, labels, _ = coarsening(spec.scenarios)
-    longest = float(data[words.DURATION].max())
-    dataset = xr.Dataset(
-        draws | _scenarios(effect, paths, prior, horizons, chains, spec.scenarios),
-        coords={name: posterior[name].variable for name in _DRAWS}
-        | {name: asked.variables[name] for name in ("target", "level", "name")}
-        | {
-            "horizon": [horizon_name(t) for t in horizons],
-            "years": ("horizon", horizons),
-            "extrapolated": ("horizon", (horizons > longest).astype(int)),
-            "outcome": [words.NECROMASS, words.SOC],
-            "scenario": list(codes),
-            "label": ("scenario", list(labels)),
-            "change": list(CHANGES),
-        },
-    )
-    points = {name: list(map(str, [given] if isinstance(given, str) else given)) for name, given in (at or {}).items()}
-    dataset.attrs = {"longest_duration": longest, "at": json.dumps(points, ensure_ascii=False)}
-    return dataset, paths
+def of_table(result: xr.DataTree, content: Content) -> Iterator[Callable[[], xr.Dataset]]:
+    """Walk the studies, then the comparisons of the table, at the years of a forecast.
+
+    Parameters
+    ----------
+    result : DataTree
+        With group ``forecast``.
+    content : {"quantities", "scenarios", "crossings"}
+        Which variables of that group are wanted.
+
+    Yields
+    ------
+    callable
+        Gives the same of a few targets of one level, and works only then: hand it to a worker.
+
+    Raises
+    ------
+    StageError
+        `forecast` was not called.
+    """
+    found, data = group(result, words.FORECAST), group(result, words.DATA)
+    horizons, since = found["years"].values, float(found.attrs["since"])
+
+    def work(asked: xr.Dataset) -> xr.Dataset:
+        return described(result, Course(asked, *table_paths(result, asked), horizons, since), content)
+
+    at_once = max(_AT_ONCE // len(horizons), 1)
+    for asked in table_targets(data, at_once):
+        yield partial(work, asked)
 
 
-def horizon_name(years: float) -> str:
-    """Return what a horizon is called, for example ``"10 years"``."""
-    if not np.isfinite(years):
-        return STEADY_STATE
-    return f"{years:g} year{'' if years == 1 else 's'}"
+def shares(result: xr.DataTree) -> xr.Dataset:
+    """Return what fraction of comparisons lies in each class, at the points and years of a forecast.
+
+    Returns
+    -------
+    Dataset
+        ``share(chain, draw, group, horizon, scenario)``, of `future_shares`; ``group`` is a name at level new. Horizons
+        and classes have the coords of group ``forecast``.
+
+    Raises
+    ------
+    StageError
+        `forecast` was not called.
+    """
+    found = group(result, words.FORECAST)
+    points = population_points(group(result, words.DATA), (), json.loads(found.attrs["at"]))
+    share = future_shares(result, points["row"].values, found["years"].values)
+    values = labelled_view(share, found.sizes["chain"])
+    kept = ("chain", "draw", "horizon", "years", "extrapolated", "scenario", "label")
+    coords = {name: found.variables[name] for name in kept} | {"group": points["point"].values}
+    return xr.Dataset({"share": (("chain", "draw", "group", "horizon", "scenario"), values)}, coords)
+
+
+def _population(result: xr.DataTree, horizons: Array, at: At, since: float) -> Course:
+    """Return the trajectories of the levels mean and new."""
+    asked = population_targets(population_points(group(result, words.DATA), (), at))
+    return Course(asked, *posterior_paths(result, asked), horizons, since)
 
 
 def _horizons(years: object) -> Array:
@@ -168,75 +176,3 @@ def _since(since: float | None, data: xr.Dataset) -> float:
     if since is None:
         return float(data[words.DURATION].median())
     return float(number("[0, inf)")(since, "since"))
-
-
-def _draws(effect: Array, ratio: Array, soc: Array, chains: int, unit: str) -> dict[str, xr.Variable]:
-    """Return the labelled draws of all quantities from θ, (target, horizon, outcome, draw)."""
-    theta_n, theta_c = effect[:, :, 0], effect[:, :, 1]
-    delta = log_delta_mcp(theta_n, theta_c)
-    r0 = ratio[:, None]
-    values = {
-        "log_delta_mcp": delta,
-        "delta_mcp": absolute_change(r0, delta),
-        "mcp_efficacy_treatment": r0 * np.exp(delta),
-        "soc_change": soc[:, None] * np.expm1(theta_c),
-    }
-    dims = (*_DRAWS, "target", "horizon")
-    units = {name: {"units": text.format(unit=unit)} for name, text in _UNITS.items()}
-    found = {name: xr.Variable(dims, labelled_view(each, chains), units[name]) for name, each in values.items()}
-    return {"effect": xr.Variable((*dims, "outcome"), labelled_view(effect, chains), units["effect"])} | found
-
-
-def _codes(effect: Array, ratio: Array, scheme: Scheme) -> Index:
-    """Return the class of every target and draw from θ, (target, outcome, draw)."""
-    table = coarsening(scheme)[2][CLASS_TABLE.ravel()].astype(np.int8)
-    points = points_of(scheme)
-    ends = None if points is None else ends_of(ratio, points)
-    return class_codes(effect[:, 0], effect[:, 1], tolerances(scheme), table, ends).astype(np.intp)
-
-
-def _scenarios(
-    effect: Array, paths: Paths, prior: Paths, horizons: Array, chains: int, scheme: Scheme
-) -> dict[str, xr.Variable]:
-    """Return probabilities of the classes at every horizon, posterior and prior, and what δ does."""
-    targets, size = effect.shape[:2]
-    flat = TargetDraws(
-        np.arange(targets * size),
-        effect.reshape(-1, *effect.shape[2:]),
-        Ratios(paths.ratio, np.repeat(np.arange(targets), size)),
-    )
-    place = coarsening(scheme)[2]
-    found: Counts = count_targets(flat, _POOLS, chains, tolerances(scheme), place, points=points_of(scheme))
-    classes = int(place.max()) + 1
-    before = [frequencies(_codes(effects_at(prior, t), prior.ratio, scheme), classes) for t in horizons]
-    each = ("target", "horizon")
-    columns = {"probability": found.probability, "mcse": found.mcse, "change_probability": found.change}
-    last = {"change_probability": "change"}
-    return {
-        name: xr.Variable((*each, last.get(name, "scenario")), values.reshape(targets, size, -1))
-        for name, values in columns.items()
-    } | {"prior_probability": xr.Variable((*each, "scenario"), np.stack(before, axis=1))}
-
-
-def _crossings(
-    paths: Paths, since: float, horizons: Array, chains: int, scheme: Scheme, section: SummarySection
-) -> dict[str, xr.Variable]:
-    """Return the probability to have crossed into another class by every horizon, and when."""
-    codes_at = partial(_codes_at, paths=paths, scheme=scheme)
-    first, crossed = first_crossings(codes_at, since, horizons)
-    later = np.where(horizons > since, 1.0, np.nan)
-    found = [class_frequencies(by.astype(np.intp).reshape(len(by), chains, -1), 2) for by in crossed]
-    columns = {name: np.stack([one[i][:, 1] for one in found], axis=1) * later for i, name in enumerate(_CROSSED)}
-    years = np.full((3, *columns[_CROSSED[0]].shape), np.nan)
-    for j, by in enumerate(crossed):
-        for i, mine in enumerate(by):
-            if np.isfinite(horizons[j]) and mine.any():
-                some = first[i, mine]
-                years[:, i, j] = np.median(some), *interval(some, section.interval_kind, section.interval_prob)
-    columns |= dict(zip(_YEARS, years, strict=True))
-    units = {name: {"units": "years"} for name in _YEARS}
-    return {name: xr.Variable(("target", "horizon"), values, units.get(name)) for name, values in columns.items()}
-
-
-def _codes_at(year: float | Array, paths: Paths, scheme: Scheme) -> Index:
-    return _codes(effects_at(paths, year), paths.ratio, scheme)

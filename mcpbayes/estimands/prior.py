@@ -20,7 +20,7 @@ SIZE: Final = 20_000
 _POOLS: Final = (words.NECROMASS, words.SOC)
 
 #: Level of a target → levels of random effects that its effect contains, beside coefficients and kinds.
-_CONTAINS: Final = {
+CONTAINS: Final = {
     words.MEAN: (),
     words.NEW: ("study", "site", "comparison"),
     words.STUDY: ("study",),
@@ -96,7 +96,7 @@ def prior_effects(
             theta += row[place] * beta[place]
         if "kind" in parts:
             theta += np.sqrt(weight) * parts["kind"]
-        for part in _CONTAINS[level]:
+        for part in CONTAINS[level]:
             theta += parts.get(part, 0.0)
         yield members, theta.T
 

@@ -22,6 +22,7 @@ from mcpbayes.evidence.findings import (
     Worst,
     count_problems,
     cv_problems,
+    failing_rows,
     row_problems,
     sampler_problems,
     worst_row,
@@ -176,7 +177,7 @@ def _with_reasons(result: xr.DataTree, summary: pd.DataFrame) -> pd.DataFrame:
 
 def _verdict(result: xr.DataTree, table: pd.DataFrame) -> Diagnostics:
     posterior, stats = group(result, words.POSTERIOR), group(result, words.SAMPLE_STATS)
-    failing = _failing(table)
+    failing = failing_rows(table)
     judged = pd.concat([table[table["level"].isin(JUDGED)], _worst_world(stats)], ignore_index=True)
     divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
     pareto_k, efficiency = (
@@ -235,9 +236,3 @@ def judge(result: xr.DataTree, summary: pd.DataFrame | None = None) -> xr.DataTr
     problems = [*earlier, *(problem.as_dict() for problem in found.problems)]
     status = "ok" if found.passed else "failed"
     return with_groups(result, {}, status=status, problems=json.dumps(problems, ensure_ascii=False))
-
-
-def _failing(table: pd.DataFrame) -> np.ndarray:
-    r_hat = table["r_hat"].to_numpy() >= R_HAT_LIMIT
-    ess = (table["ess_bulk"].to_numpy() < ESS_LIMIT) | (table["ess_tail"].to_numpy() < ESS_LIMIT)
-    return np.asarray(r_hat | ess | (table["expected"].to_numpy() & ~table["finite"].to_numpy()))

@@ -138,6 +138,13 @@ def row_problems(judged: pd.DataFrame) -> Iterator[Problem]:
             )
 
 
+def failing_rows(judged: pd.DataFrame) -> np.ndarray:
+    """Return which rows `row_problems` would object to, shape (row,)."""
+    r_hat = judged["r_hat"].to_numpy() >= R_HAT_LIMIT
+    ess = (judged["ess_bulk"].to_numpy() < ESS_LIMIT) | (judged["ess_tail"].to_numpy() < ESS_LIMIT)
+    return np.asarray(r_hat | ess | (judged["expected"].to_numpy() & ~judged["finite"].to_numpy()))
+
+
 def _first(rows: pd.DataFrame) -> Worst:
     level, name, quantity = (str(rows[key].iloc[0]) for key in ("level", "name", "quantity"))
     return Worst(float("nan"), level, name, quantity)

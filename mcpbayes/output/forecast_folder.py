@@ -13,13 +13,19 @@ import xarray as xr
 from mcpbayes import __version__
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import Problem
+from mcpbayes.estimands.courses import STEADY_STATE
 from mcpbayes.estimands.curves import CHANGE, SCENARIO
-from mcpbayes.estimands.forecast import STEADY_STATE
+from mcpbayes.estimands.targets import POPULATION
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.wording import interval_name, number_text
-from mcpbayes.evidence.findings import row_problems
-from mcpbayes.output.folder import CROSSINGS, FIGURES, FORECAST, FORECAST_RECORD, FORECAST_SCENARIOS
-from mcpbayes.output.forecast_tables import crossing_table, forecast_scenario_table, forecast_table
+from mcpbayes.evidence.findings import count_problems, failing_rows, row_problems
+from mcpbayes.output.folder import CROSSINGS, FIGURES, FORECAST, FORECAST_RECORD, FORECAST_SCENARIOS, FORECAST_SHARES
+from mcpbayes.output.forecast_tables import (
+    crossing_table,
+    forecast_scenario_table,
+    forecast_share_table,
+    forecast_table,
+)
 
 _ENDS: Final = ("median", "lower", "upper")
 
@@ -36,6 +42,7 @@ def forecast_tables(result: xr.DataTree) -> dict[str, pd.DataFrame]:
         FORECAST: forecast_table(result),
         FORECAST_SCENARIOS: forecast_scenario_table(result),
         CROSSINGS: crossing_table(result),
+        FORECAST_SHARES: forecast_share_table(result),
     }
 
 
@@ -107,18 +114,25 @@ def _pictures(result: xr.DataTree) -> Mapping[str, bytes]:
 
 
 def forecast_problems(table: pd.DataFrame) -> list[Problem]:
-    """Return what is wrong with the draws of a forecast, judged by the limits of every run."""
+    """Return what is wrong with the draws of a forecast, judged as those of every run.
+
+    The levels mean and new pass or fail; rows of studies and comparisons beyond a limit are counted in a warning.
+    """
     named = table["name"] + ", " + table["horizon"]
-    return list(row_problems(table.assign(name=named, finite=np.isfinite(table["mean"]), expected=True)))
+    rows = table.assign(name=named, finite=np.isfinite(table["mean"]), expected=True)
+    failing = rows.loc[failing_rows(rows), "level"]
+    counts = {level: int((failing == level).sum()) for level in (words.STUDY, words.COMPARISON)}
+    return [*row_problems(rows[rows["level"].isin(POPULATION)]), *count_problems(counts)]
 
 
 def forecast_lines(result: xr.DataTree, tables: dict[str, pd.DataFrame]) -> Iterator[str]:
-    """Yield what a forecast says, a line per target and horizon, then one on crossings per target."""
+    """Yield what a forecast says at the levels mean and new, a line per target and horizon, then one on crossings."""
     spec = specification(result)
     section = spec.summary
     values, classes, crossings = (tables[name] for name in (FORECAST, FORECAST_SCENARIOS, CROSSINGS))
     yield f"Medians and {interval_name(section.interval_kind, section.interval_prob)}s:"
-    for (level, name), rows in values.groupby(["level", "name"], sort=False):
+    population = values[values["level"].isin(POPULATION)]
+    for (level, name), rows in population.groupby(["level", "name"], sort=False):
         yield f"{_LEVELS[str(level)]}, {name}"
         for horizon, here in rows.groupby("horizon", sort=False):
             mine = classes[(classes["level"] == level) & (classes["name"] == name) & (classes["horizon"] == horizon)]
@@ -127,6 +141,7 @@ def forecast_lines(result: xr.DataTree, tables: dict[str, pd.DataFrame]) -> Iter
         yield f"  {_crossing_line(mine)}"
     longest = group(result, words.FORECAST).attrs["longest_duration"]
     yield "A comparison in a new study holds a residual that stays over the years: it differs from 0 in year 0, too"
+    yield "The same of every study and comparison of the table stands in the files, column level"
     yield f"* beyond the longest duration of the table, {longest:g} years: extrapolated"
 
 

@@ -1,5 +1,7 @@
-"""The tables of a forecast: quantities, scenario probabilities and crossings, one row per target and horizon."""
+"""The tables of a forecast: quantities, scenario probabilities and crossings of all levels, shares of comparisons."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -9,10 +11,16 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.claims import CHANGE_LABELS
 from mcpbayes.estimands.counting import CHANGES
+from mcpbayes.estimands.courses import Content
 from mcpbayes.estimands.curves import CHANGE, SCENARIO
+from mcpbayes.estimands.forecast import of_table, shares
+from mcpbayes.estimands.targets import POPULATION
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.monte_carlo.summaries import summarise_draws
+from mcpbayes.output.summary import SHARES as SUMMARY_SHARES
 from mcpbayes.output.summary import SUMMARY
+from mcpbayes.specification.structure import SummarySection
+from mcpbayes.workers import in_threads
 
 #: Columns that say which target and horizon a row is of; ``years`` is blank at the new steady state.
 PLACE: Final = ("level", "name", "horizon", "years", "extrapolated")
@@ -36,6 +44,9 @@ CROSSINGS: Final = (
     "interval_prob",
 )
 
+#: Columns of ``forecast_shares.csv``.
+SHARES: Final = (SUMMARY_SHARES[0], *PLACE[2:], *SUMMARY_SHARES[1:])
+
 _QUANTITIES: Final = ("log_delta_mcp", "delta_mcp", "soc_change", "mcp_efficacy_treatment")
 
 
@@ -50,18 +61,29 @@ def forecast_table(result: xr.DataTree) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `FORECAST`, ``units`` among them. ``effect`` and ``log_delta_mcp`` are log ratios, ``delta_mcp`` and
-        ``mcp_efficacy_treatment`` fractions, ``soc_change`` in g per kg (Mg per ha of stocks); ``prob_positive`` is
-        blank for the efficacy. ``extrapolated`` says that the horizon lies beyond the longest duration of the table.
+        Columns `FORECAST`, ``units`` among them, levels in the order mean, new, study, comparison. ``effect`` and
+        ``log_delta_mcp`` are log ratios, ``delta_mcp``, ``mcp_efficacy_treatment`` and ``average_change`` (level mean
+        alone) fractions, ``soc_change`` in g per kg (Mg per ha of stocks); ``prob_positive`` is blank for the efficacy.
+        ``extrapolated`` says that the horizon lies beyond the longest duration of the table.
 
     Raises
     ------
     StageError
         `mcpbayes.forecast` was not called.
     """
-    found, section = group(result, words.FORECAST), specification(result).summary
-    draws = {f"effect[{pool}]": found["effect"].sel(outcome=pool) for pool in found["outcome"].values.astype(str)}
-    draws |= {name: found[name] for name in _QUANTITIES}
+    section = specification(result).summary
+    return _of_all_levels(result, "quantities", lambda found: _quantities(found, section), FORECAST)
+
+
+def _quantities(found: xr.Dataset, section: SummarySection) -> pd.DataFrame:
+    """Return the rows of targets of one level."""
+
+    def by_pool(name: str) -> dict[str, xr.DataArray]:
+        return {f"{name}[{pool}]": found[name].sel(outcome=pool) for pool in found["outcome"].values.astype(str)}
+
+    draws = by_pool("effect") | {name: found[name] for name in _QUANTITIES}
+    if "average_change" in found:
+        draws |= by_pool("average_change")
     stacked = np.stack([each.transpose("target", "horizon", "chain", "draw").values for each in draws.values()], axis=2)
     kind, prob = section.interval_kind, section.interval_prob
     columns = summarise_draws(stacked.reshape(-1, *stacked.shape[3:]), kind, prob)
@@ -71,7 +93,7 @@ def forecast_table(result: xr.DataTree) -> pd.DataFrame:
     named = {name: np.tile(np.array(values, dtype=object), repeats) for name, values in of_draws.items()}
     each["prob_positive"] = np.where(named["quantity"] == "mcp_efficacy_treatment", np.nan, each["prob_positive"])
     constant = {"interval_kind": kind, "interval_prob": prob}
-    return pd.DataFrame(_places(found, len(draws)) | named | each | constant, columns=list(FORECAST))
+    return pd.DataFrame(_places(found, len(draws)) | named | each | constant)
 
 
 def forecast_scenario_table(result: xr.DataTree) -> pd.DataFrame:
@@ -87,14 +109,17 @@ def forecast_scenario_table(result: xr.DataTree) -> pd.DataFrame:
     DataFrame
         Columns `SCENARIOS`, with ``statement``, ``code`` and ``label`` as in `mcpbayes.tolerance_sweep`: ``scenario``,
         one of the scheme's classes, which sum to 1, or ``change``, what ΔMCP does against its tolerance; these three
-        sum to 1 too, and have neither ``mcse`` nor ``prior_probability``.
+        sum to 1 too, and have neither ``mcse`` nor ``prior_probability``. Levels as in `forecast_table`.
 
     Raises
     ------
     StageError
         `mcpbayes.forecast` was not called.
     """
-    found = group(result, words.FORECAST)
+    return _of_all_levels(result, "scenarios", _scenarios, SCENARIOS)
+
+
+def _scenarios(found: xr.Dataset) -> pd.DataFrame:
     sizes = [found.sizes["scenario"], len(CHANGES)]
     rows = found.sizes["target"] * found.sizes["horizon"]
 
@@ -116,7 +141,7 @@ def forecast_scenario_table(result: xr.DataTree) -> pd.DataFrame:
         "prior_probability": each("prior_probability", None),
     }
     repeated = {name: np.tile(values, rows) for name, values in named.items()}
-    return pd.DataFrame(_places(found, sum(sizes)) | repeated | columns, columns=list(SCENARIOS))
+    return pd.DataFrame(_places(found, sum(sizes)) | repeated | columns)
 
 
 def crossing_table(result: xr.DataTree) -> pd.DataFrame:
@@ -132,14 +157,24 @@ def crossing_table(result: xr.DataTree) -> pd.DataFrame:
     DataFrame
         Columns `CROSSINGS`. ``probability`` that the class was another one than in year ``since`` at some time up to
         the horizon; ``median_year`` with its interval among the draws that crossed by then, blank where none did, at
-        the new steady state, which has no year, and at horizons not later than ``since``.
+        the new steady state, which has no year, and at horizons not later than ``since``. Levels as in
+        `forecast_table`.
 
     Raises
     ------
     StageError
         `mcpbayes.forecast` was not called.
     """
-    found, section = group(result, words.FORECAST), specification(result).summary
+    section = specification(result).summary
+    constant = {
+        "since": float(group(result, words.FORECAST).attrs["since"]),
+        "interval_kind": section.interval_kind,
+        "interval_prob": section.interval_prob,
+    }
+    return _of_all_levels(result, "crossings", lambda found: _crossings(found, constant), CROSSINGS)
+
+
+def _crossings(found: xr.Dataset, constant: dict[str, object]) -> pd.DataFrame:
     variables = {
         "probability": "crossed",
         "mcse": "crossed_mcse",
@@ -148,24 +183,79 @@ def crossing_table(result: xr.DataTree) -> pd.DataFrame:
         "upper": "crossing_year_upper",
     }
     each = {column: found[name].transpose("target", "horizon").values.ravel() for column, name in variables.items()}
-    constant = {
-        "since": float(found.attrs["since"]),
+    return pd.DataFrame(_places(found, 1) | each | constant)
+
+
+def forecast_share_table(result: xr.DataTree) -> pd.DataFrame:
+    """Return what fraction of comparisons lies in each class at every horizon, with its interval.
+
+    Parameters
+    ----------
+    result : DataTree
+        With group ``forecast``.
+
+    Returns
+    -------
+    DataFrame
+        Columns `SHARES`; ``group`` is a name at level new, fractions. The share of each draw is that among
+        `future_shares.FRESH` fresh comparisons, which widens intervals a little.
+
+    Raises
+    ------
+    StageError
+        `mcpbayes.forecast` was not called.
+    """
+    section, found = specification(result).summary, shares(result)
+    share = found["share"].transpose("group", "horizon", "scenario", "chain", "draw").values
+    each = summarise_draws(share.reshape(-1, *share.shape[3:]), section.interval_kind, section.interval_prob)
+    columns = {name: each[name] for name in ("mean", "median", "lower", "upper")} | {
         "interval_kind": section.interval_kind,
         "interval_prob": section.interval_prob,
+        "mcse": each["mcse_mean"],
     }
-    return pd.DataFrame(_places(found, 1) | each | constant, columns=list(CROSSINGS))
+    groups, rows = found["group"].values.astype(str).astype(object), share.shape[1] * share.shape[2]
+    named = {"group": np.repeat(groups, rows)} | _of_horizons(found, share.shape[2], len(groups))
+    for name in ("scenario", "label"):
+        named[name] = np.tile(found[name].values.astype(str).astype(object), len(groups) * share.shape[1])
+    return pd.DataFrame(named | columns, columns=list(SHARES))
+
+
+def _of_all_levels(
+    result: xr.DataTree, content: Content, rows: Callable[[xr.Dataset], pd.DataFrame], columns: tuple[str, ...]
+) -> pd.DataFrame:
+    """Return the rows of the levels mean and new, then those of studies and comparisons, a few targets at a time."""
+
+    def walk() -> Iterator[Callable[[], xr.Dataset]]:
+        found = group(result, words.FORECAST)
+        yield from (partial(_of_level, found, level) for level in POPULATION)
+        yield from of_table(result, content)
+
+    parts = in_threads(lambda part: rows(part()), walk())
+    return pd.concat(parts, ignore_index=True)[list(columns)]
+
+
+def _of_level(found: xr.Dataset, level: str) -> xr.Dataset:
+    """Return the targets of level mean, with averages over comparisons, or of level new, without."""
+    mine = found.isel(target=np.flatnonzero(found["level"].values == level))
+    if level != words.MEAN:
+        return mine.drop_dims("mean_target")
+    average = mine["average_change"].rename(mean_target="target").assign_coords(target=mine["target"])
+    return mine.drop_dims("mean_target").assign(average_change=average)
 
 
 def _places(found: xr.Dataset, rows: int) -> dict[str, np.ndarray]:
     """Return the first columns of a table with so many rows per target and horizon."""
-    targets, horizons = found.sizes["target"], found.sizes["horizon"]
+    of_target = {name: found[name].values.astype(str).astype(object) for name in ("level", "name")}
+    named = {name: np.repeat(values, found.sizes["horizon"] * rows) for name, values in of_target.items()}
+    return named | _of_horizons(found, rows, found.sizes["target"])
+
+
+def _of_horizons(found: xr.Dataset, rows: int, times: int) -> dict[str, np.ndarray]:
+    """Return the columns on horizons with so many rows for each, so many times over."""
     years = found["years"].values
     of_horizon = {
         "horizon": found["horizon"].values.astype(str).astype(object),
         "years": np.where(np.isfinite(years), years, np.nan),
         "extrapolated": found["extrapolated"].values.astype(bool),
     }
-    of_target = {name: found[name].values.astype(str).astype(object) for name in ("level", "name")}
-    return {name: np.repeat(values, horizons * rows) for name, values in of_target.items()} | {
-        name: np.tile(np.repeat(values, rows), targets) for name, values in of_horizon.items()
-    }
+    return {name: np.tile(np.repeat(values, rows), times) for name, values in of_horizon.items()}

@@ -12,14 +12,23 @@ import mcpbayes as mb
 from mcpbayes import vocabulary as words
 from mcpbayes.cli import main
 from mcpbayes.errors import StageError
+from mcpbayes.estimands.paths import effects_at
+from mcpbayes.estimands.table_paths import table_paths, table_targets
 from mcpbayes.output.forecast_folder import forecast_lines, forecast_problems, forecast_tables, write_forecast
 
+#: Files with rows of all levels.
+TABLES = ("forecast.csv", "forecast_scenarios.csv", "forecast_crossings.csv")
 FIGURES = list(words.FORECAST_FIGURES.values())
 
 
 @pytest.fixture(scope="module")
 def result():
     return mb.forecast(fake_two_pools(), [10, 20, 50])
+
+
+@pytest.fixture(scope="module")
+def tables(result):
+    return forecast_tables(result)
 
 
 @pytest.fixture(scope="module")
@@ -33,48 +42,85 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_the_table_states_what_the_draws_say(result):
-    table, found = mb.forecast_table(result), result["forecast"].to_dataset()
-    assert len(table) == 2 * 4 * 6 and set(table["interval_kind"]) == {"eti"} and set(table["interval_prob"]) == {0.95}
-    for row in table.to_dict("records"):
+def test_the_table_states_what_the_draws_say(result, tables):
+    table, found = tables["forecast.csv"], result["forecast"].to_dataset()
+    population = table[table["level"].isin(["mean", "new"])]
+    assert len(population) == 4 * (8 + 6)
+    assert set(table["interval_kind"]) == {"eti"} and set(table["interval_prob"]) == {0.95}
+    for row in population.to_dict("records"):
         name, _, pool = row["quantity"].rstrip("]").partition("[")
         assert row["units"] == {"soc_change": "g/kg"}.get(name, found[name].attrs["units"])
-        draws = found[name].sel(target=f"{row['level']}: {row['name']}", horizon=row["horizon"])
+        if name == "average_change":
+            draws = found[name].sel(mean_target=row["name"], horizon=row["horizon"])
+        else:
+            draws = found[name].sel(target=f"{row['level']}: {row['name']}", horizon=row["horizon"])
         draws = (draws.sel(outcome=pool) if pool else draws).values
         assert row["mean"] == pytest.approx(draws.mean(), abs=1e-12)
         assert [row["lower"], row["upper"]] == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=1e-2)
         assert row["extrapolated"] == (row["horizon"] in ("50 years", "new steady state"))
     assert table.loc[table["horizon"] == "new steady state", "years"].isna().all()
     assert table.loc[table["quantity"] == "mcp_efficacy_treatment", "prob_positive"].isna().all()
+    averages = table[table["quantity"].str.startswith("average_change")]
+    assert set(averages["level"]) == {"mean"} and set(averages["units"]) == {"fraction"}
 
 
-def test_scenarios_add_up_and_crossings_state_their_interval(result):
-    scenarios, crossings = mb.forecast_scenario_table(result), mb.crossing_table(result)
-    sums = scenarios.groupby(["statement", "level", "horizon"])[["probability", "prior_probability"]].sum()
+def test_studies_and_comparisons_follow_in_every_table(result, tables):
+    """Each target of the data has its rows, with the numbers of its own trajectory."""
+    data = result["data"].to_dataset()
+    for name in TABLES:
+        table = tables[name]
+        places = table[["level", "name"]].drop_duplicates()
+        assert places["level"].tolist() == ["mean", "new"] + 5 * ["study"] + 20 * ["comparison"]
+        assert places["name"].tolist()[2:] == [*data["study"].values, *data["comparison"].values]
+        assert table.groupby(["level", "name"])["horizon"].nunique().eq(4).all()
+    values, classes = tables["forecast.csv"], tables["forecast_scenarios.csv"]
+    assert tables["forecast.csv"]["level"].value_counts()[["study", "comparison"]].tolist() == [5 * 24, 20 * 24]
+    tolerance = np.log(1.05)
+    for asked in table_targets(data, 1000):
+        effect = effects_at(table_paths(result, asked)[0], 20.0)
+        for name, (theta_n, theta_c) in zip(asked["name"].values, effect, strict=True):
+            level = str(asked["level"].values[0])
+            mine, said = (
+                t[(t["level"] == level) & (t["name"] == name) & (t["years"] == 20)] for t in (values, classes)
+            )
+            mean = mine.set_index("quantity")["mean"]
+            assert mean["effect[soc]"] == pytest.approx(theta_c.mean(), abs=1e-12)
+            assert mean["log_delta_mcp"] == pytest.approx((theta_n - theta_c).mean(), abs=1e-12)
+            assert not mine["extrapolated"].any()
+            rises = said.set_index("code").loc["increase", "probability"]
+            assert rises == pytest.approx((theta_n - theta_c > tolerance).mean(), abs=1e-12)
+
+
+def test_scenarios_add_up_and_crossings_state_their_interval(result, tables):
+    scenarios, crossings = tables["forecast_scenarios.csv"], tables["forecast_crossings.csv"]
+    sums = scenarios.groupby(["statement", "level", "name", "horizon"])[["probability", "prior_probability"]].sum()
     np.testing.assert_allclose(sums["probability"], 1.0, atol=1e-12)
     np.testing.assert_allclose(sums.loc["scenario", "prior_probability"], 1.0, atol=1e-12)
     changes = scenarios[scenarios["statement"] == "change"]
-    assert changes["code"].tolist() == 8 * ["increase", "no change", "decrease"]
-    np.testing.assert_array_equal(changes["probability"], result["forecast"]["change_probability"].values.ravel())
+    assert changes["code"].tolist() == 27 * 4 * ["increase", "no change", "decrease"]
+    stored = result["forecast"]["change_probability"].values.ravel()
+    np.testing.assert_array_equal(changes["probability"].to_numpy()[: stored.size], stored)
     assert changes[["mcse", "prior_probability"]].isna().all(axis=None)
-    assert len(scenarios) == 2 * 4 * 16 and (crossings["since"] == 16.0).all()
-    assert crossings["interval_prob"].tolist() == [0.95] * 8
+    assert len(scenarios) == 27 * 4 * 16 and (crossings["since"] == 16.0).all()
+    assert crossings["interval_prob"].tolist() == [0.95] * 27 * 4
     inside = crossings.dropna(subset="median_year")
     assert ((inside["lower"] <= inside["median_year"]) & (inside["median_year"] <= inside["upper"])).all()
     assert (inside["upper"] <= inside["years"]).all()
 
 
-@pytest.mark.parametrize("table", [mb.forecast_table, mb.forecast_scenario_table, mb.crossing_table])
+@pytest.mark.parametrize(
+    "table", [mb.forecast_table, mb.forecast_scenario_table, mb.crossing_table, mb.forecast_share_table]
+)
 def test_tables_without_a_forecast_say_what_to_call(table):
     with pytest.raises(StageError, match=r"call result = mcpbayes.forecast\(result, years=\[10, 20, 50\]\) first"):
         table(fake_two_pools())
 
 
-def test_lines_hold_the_numbers_of_the_tables_and_mark_extrapolation(result):
-    tables = forecast_tables(result)
+def test_lines_hold_the_numbers_of_the_tables_and_mark_extrapolation(result, tables):
     lines = list(forecast_lines(result, tables))
     assert "95 % equal-tailed credible interval" in lines[0]
-    table = mb.forecast_table(result)
+    assert len(lines) == 1 + 2 * 6 + 3  # two levels of five lines and a head each, and what holds for all
+    table = tables["forecast.csv"]
     row = table[(table["level"] == "mean") & (table["horizon"] == "20 years") & (table["quantity"] == "effect[soc]")]
     change = 100 * np.expm1(row[["median", "lower", "upper"]].to_numpy()[0].astype(float))
     text = f"SOC {change[0]:+.0f} % ({change[1]:.0f} to {change[2]:.0f})"
@@ -94,11 +140,21 @@ def test_lines_say_what_the_ratio_does_and_where_no_scenario_is_probable_enough(
     assert f"up {up:.2f}, within its tolerance {same:.2f}, down {down:.2f}; no scenario reaches 1 (most pro" in other
 
 
-def test_draws_that_do_not_mix_are_named_with_their_horizon(result):
-    table = mb.forecast_table(result)
+def test_draws_that_do_not_mix_are_named_with_their_horizon(tables):
+    table = tables["forecast.csv"].copy()
     table.loc[5, "r_hat"] = 1.2
     (problem,) = [found for found in forecast_problems(table) if found.check == "r-hat"]
     assert problem.severity == "error" and "mean: average, 10 years" in problem.message
+
+
+def test_draws_of_single_studies_that_do_not_mix_are_counted_and_decide_nothing(tables):
+    table = tables["forecast.csv"].copy()
+    before = [problem.as_dict() for problem in forecast_problems(table) if problem.check != "failing-rows"]
+    table.loc[table["level"] == "study", "r_hat"] = 1.2
+    *others, problem = forecast_problems(table)
+    assert problem.check == "failing-rows" and problem.severity == "warning"
+    assert f"{(table['level'] == 'study').sum()} study rows" in problem.message
+    assert [other.as_dict() for other in others] == before
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -122,11 +178,11 @@ def test_trajectories_state_kind_and_probability(figures):
     assert "95 % equal-tailed credible intervals" in note
 
 
-def test_the_median_line_is_that_of_the_equations(result, figures):
+def test_the_median_line_is_that_of_the_equations(tables, figures):
     axes = figures["trajectories"].axes[1]
     (line,) = [line for line in axes.lines if line.get_gid() == "median"]
     x, y = line.get_data()
-    table = mb.forecast_table(result)
+    table = tables["forecast.csv"]
     row = table[(table["level"] == "mean") & (table["years"] == 50) & (table["quantity"] == "effect[necromass]")]
     assert x[-1] == 50 and y[0] == 0.0 and y[-1] == pytest.approx(float(row["median"].iloc[0]), abs=1e-9)
 
@@ -137,14 +193,15 @@ def test_unknown_targets_are_refused_with_those_that_exist(result, name):
         getattr(mb.plots, name)(result, name="clay=3")
 
 
-def test_the_folder_gets_tables_and_figures_and_keeps_what_was_there(result, folder):
+def test_the_folder_gets_tables_and_figures_and_keeps_what_was_there(result, tables, folder):
     (folder / "own.txt").write_text("mine", encoding="utf-8")
-    write_forecast(result, folder, forecast_tables(result))
+    write_forecast(result, folder, tables)
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     pictures = {f"figures/{name}.{end}" for name in words.FORECAST_FIGURES for end in ("svg", "png")}
-    tables = {"forecast.csv", "forecast_scenarios.csv", "forecast_crossings.csv"}
-    assert found == {"own.txt", "result.nc", "forecast.json"} | tables | pictures
-    pd.testing.assert_frame_equal(pd.read_csv(folder / "forecast.csv"), mb.forecast_table(result), check_dtype=False)
+    written = {*TABLES, "forecast_shares.csv"}
+    assert set(tables) == written and found == {"own.txt", "result.nc", "forecast.json"} | written | pictures
+    for name, table in tables.items():
+        pd.testing.assert_frame_equal(pd.read_csv(folder / name), table, check_dtype=False)
 
 
 def test_the_command_writes_and_says_the_same(folder, capsys):

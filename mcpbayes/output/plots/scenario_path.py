@@ -12,7 +12,7 @@ from matplotlib.path import Path
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.classes import tolerances
-from mcpbayes.estimands.forecast import STEADY_STATE, horizon_name
+from mcpbayes.estimands.courses import STEADY_STATE, horizon_name
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.output.plots import lettering, style, targets
 from mcpbayes.output.plots.futures import along_years, draws_at

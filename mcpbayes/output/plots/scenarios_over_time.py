@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from mcpbayes import vocabulary as words
-from mcpbayes.estimands.forecast import horizon_name
+from mcpbayes.estimands.courses import horizon_name
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.output.plots import lettering, style, targets
 from mcpbayes.output.plots.class_curves import ORDER
