@@ -18,10 +18,11 @@ from mcpbayes.estimands.crossings import first_crossings
 from mcpbayes.estimands.curves import population_targets
 from mcpbayes.estimands.layout import Array, Index, labelled_view
 from mcpbayes.estimands.paths import Paths, effects_at, posterior_paths, prior_paths
+from mcpbayes.estimands.pooled import class_frequencies, drawn_worlds, worlds_of
 from mcpbayes.estimands.targets import At, population_points
 from mcpbayes.estimands.tree import Settings, apply_settings, group, has_two_pools, specification, with_groups
 from mcpbayes.estimands.walk import Ratios, TargetDraws
-from mcpbayes.monte_carlo.summaries import class_frequencies, frequencies, interval
+from mcpbayes.monte_carlo.summaries import frequencies, interval
 from mcpbayes.specification.fields import number, refusal
 from mcpbayes.specification.structure import Scheme, SummarySection
 
@@ -95,11 +96,10 @@ def forecast(
             "a forecast needs a result of the model 'two-pool': mcpbayes run TABLE --model two-pool --out DIR", "family"
         )
     result = apply_settings(result, settings)
-    data, spec = group(result, words.DATA), specification(result)
+    data, posterior, spec = group(result, words.DATA), group(result, words.POSTERIOR), specification(result)
     horizons, start = _horizons(years), _since(since, data)
     dataset, paths = _at_horizons(result, horizons, at)
-    chains = dataset.sizes["chain"]
-    dataset = dataset.assign(_crossings(paths, start, horizons, chains, spec.scenarios, spec.summary))
+    dataset = dataset.assign(_crossings(paths, start, horizons, posterior, spec.scenarios, spec.summary))
     return with_groups(result, {words.FORECAST: dataset.assign_attrs(since=start)})
 
 
@@ -127,7 +127,7 @@ def _at_horizons(result: xr.DataTree, horizons: Array, at: At | None) -> tuple[x
     codes, labels, _ = coarsening(spec.scenarios)
     longest = float(data[words.DURATION].max())
     dataset = xr.Dataset(
-        draws | _scenarios(effect, paths, prior, horizons, chains, spec.scenarios),
+        draws | _scenarios(effect, paths, prior, horizons, posterior, spec.scenarios),
         coords={name: posterior[name].variable for name in _DRAWS}
         | {name: asked.variables[name] for name in ("target", "level", "name")}
         | {
@@ -196,7 +196,7 @@ def _codes(effect: Array, ratio: Array, scheme: Scheme) -> Index:
 
 
 def _scenarios(
-    effect: Array, paths: Paths, prior: Paths, horizons: Array, chains: int, scheme: Scheme
+    effect: Array, paths: Paths, prior: Paths, horizons: Array, posterior: xr.Dataset, scheme: Scheme
 ) -> dict[str, xr.Variable]:
     """Return probabilities of the classes at every horizon, posterior and prior, and what δ does."""
     targets, size = effect.shape[:2]
@@ -206,7 +206,16 @@ def _scenarios(
         Ratios(paths.ratio, np.repeat(np.arange(targets), size)),
     )
     place = coarsening(scheme)[2]
-    found: Counts = count_targets(flat, _POOLS, chains, tolerances(scheme), place, points=points_of(scheme))
+    found: Counts = count_targets(
+        flat,
+        _POOLS,
+        posterior.sizes["chain"],
+        tolerances(scheme),
+        place,
+        worlds_of(posterior),
+        drawn=drawn_worlds(posterior),
+        points=points_of(scheme),
+    )
     classes = int(place.max()) + 1
     before = [frequencies(_codes(effects_at(prior, t), prior.ratio, scheme), classes) for t in horizons]
     each = ("target", "horizon")
@@ -219,13 +228,15 @@ def _scenarios(
 
 
 def _crossings(
-    paths: Paths, since: float, horizons: Array, chains: int, scheme: Scheme, section: SummarySection
+    paths: Paths, since: float, horizons: Array, posterior: xr.Dataset, scheme: Scheme, section: SummarySection
 ) -> dict[str, xr.Variable]:
     """Return the probability to have crossed into another class by every horizon, and when."""
     codes_at = partial(_codes_at, paths=paths, scheme=scheme)
     first, crossed = first_crossings(codes_at, since, horizons)
     later = np.where(horizons > since, 1.0, np.nan)
-    found = [class_frequencies(by.astype(np.intp).reshape(len(by), chains, -1), 2) for by in crossed]
+    chains, worlds, drawn = posterior.sizes["chain"], worlds_of(posterior), drawn_worlds(posterior)
+    codes = [by.astype(np.intp).reshape(len(by), chains, -1) for by in crossed]
+    found = [class_frequencies(by, 2, worlds, drawn=drawn) for by in codes]
     columns = {name: np.stack([one[i][:, 1] for one in found], axis=1) * later for i, name in enumerate(_CROSSED)}
     years = np.full((3, *columns[_CROSSED[0]].shape), np.nan)
     for j, by in enumerate(crossed):

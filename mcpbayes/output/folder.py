@@ -32,13 +32,15 @@ VARIANCE_SHARES: Final = "variance_shares.csv"
 FORECAST: Final = "forecast.csv"
 FORECAST_SCENARIOS: Final = "forecast_scenarios.csv"
 CROSSINGS: Final = "forecast_crossings.csv"
+FORECAST_TURNOVER: Final = "forecast_turnover.csv"
 FORECAST_RECORD: Final = "forecast.json"
 
 #: Every file that a run or its forecast can write beside figures; with overwriting these are replaced or removed, no
 #: others.
 FILES: Final = (
     *(RESULT, SUMMARY, SCENARIOS, SHARES, COMPARISONS, ASSUMPTIONS, INFLUENCE),
-    *(FACTOR_SETS, VARIANCE_SHARES, FORECAST, FORECAST_SCENARIOS, CROSSINGS, FORECAST_RECORD),
+    *(FACTOR_SETS, VARIANCE_SHARES),
+    *(FORECAST, FORECAST_SCENARIOS, CROSSINGS, FORECAST_TURNOVER, FORECAST_RECORD),
     *(SPECIFICATION, REPORT, MANIFEST),
 )
 

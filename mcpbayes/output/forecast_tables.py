@@ -10,8 +10,8 @@ from mcpbayes import vocabulary as words
 from mcpbayes.estimands.claims import CHANGE_LABELS
 from mcpbayes.estimands.counting import CHANGES
 from mcpbayes.estimands.curves import CHANGE, SCENARIO
+from mcpbayes.estimands.pooled import drawn_worlds, summarise_draws, worlds_of
 from mcpbayes.estimands.tree import group, specification
-from mcpbayes.monte_carlo.summaries import summarise_draws
 from mcpbayes.output.summary import SUMMARY
 
 #: Columns that say which target and horizon a row is of; ``years`` is blank at the new steady state.
@@ -53,6 +53,8 @@ def forecast_table(result: xr.DataTree) -> pd.DataFrame:
         Columns `FORECAST`, ``units`` among them. ``effect`` and ``log_delta_mcp`` are log ratios, ``delta_mcp`` and
         ``mcp_efficacy_treatment`` fractions, ``soc_change`` in g per kg (Mg per ha of stocks); ``prob_positive`` is
         blank for the efficacy. ``extrapolated`` says that the horizon lies beyond the longest duration of the table.
+        R-hat and ESS of a result that is pooled over worlds are of draws standardised within them, and its
+        ``mcse_mean`` holds what lies between worlds of drawn CVs, as in `mcpbayes.summarise`.
 
     Raises
     ------
@@ -60,11 +62,13 @@ def forecast_table(result: xr.DataTree) -> pd.DataFrame:
         `mcpbayes.forecast` was not called.
     """
     found, section = group(result, words.FORECAST), specification(result).summary
+    posterior = group(result, words.POSTERIOR)
+    worlds, drawn = worlds_of(posterior), drawn_worlds(posterior)
     draws = {f"effect[{pool}]": found["effect"].sel(outcome=pool) for pool in found["outcome"].values.astype(str)}
     draws |= {name: found[name] for name in _QUANTITIES}
     stacked = np.stack([each.transpose("target", "horizon", "chain", "draw").values for each in draws.values()], axis=2)
     kind, prob = section.interval_kind, section.interval_prob
-    columns = summarise_draws(stacked.reshape(-1, *stacked.shape[3:]), kind, prob)
+    columns = summarise_draws(stacked.reshape(-1, *stacked.shape[3:]), kind, prob, worlds, drawn=drawn)
     each = {name: columns[name] for name in SUMMARY if name in columns}
     of_draws = {"quantity": list(draws), "units": [one.attrs["units"] for one in draws.values()]}
     repeats = stacked.shape[0] * stacked.shape[1]

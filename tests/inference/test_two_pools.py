@@ -9,7 +9,7 @@ from pytensor.compile.mode import Mode
 from scipy import integrate, stats
 
 from mcpbayes.errors import SpecificationError
-from mcpbayes.inference.builders.two_pool import _log_density, _placed
+from mcpbayes.inference.builders.two_pool import _log_density, _placed, build_model, fixed_rates, measured
 from mcpbayes.inference.tree import build_hierarchy
 from mcpbayes.inference.two_pool_arms import draw_baselines, observed_arms
 from mcpbayes.inference.two_pool_completion import prior_overlap
@@ -18,6 +18,7 @@ from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
 from mcpbayes.specification.loading import from_toml, load_model, to_toml
 from mcpbayes.specification.structure import Prior
 from mcpbayes.tables.arms import prepare
+from mcpbayes.tables.cvs import with_cv
 
 PYTHON = Mode(linker="py", optimizer=None)
 MODEL = load_model("two-pool", settings=["data.dispersion.sd_model=reported"])
@@ -111,6 +112,26 @@ def test_how_a_residual_is_placed_leaves_its_prior_as_it_is(spread, precision):
     assert value == pytest.approx(stats.norm.logpdf(at) + np.log(slope), abs=1e-10)
 
 
+def test_worlds_and_fixed_rates_share_a_model(arms):
+    """The density of a model given other data, and other rates, is that of the model built for them."""
+
+    def fixed(necromass, rest):
+        rates = f"priors.turnover_rate.value={{necromass={necromass}, non_microbial={rest}}}"
+        return load_model("two-pool", settings=["priors.turnover_rate.distribution=fixed", rates])
+
+    cv = arms["cv"].transpose("arm", "outcome").values * np.random.default_rng(4).uniform(0.7, 1.5, arms["cv"].shape)
+    other = with_cv(arms, cv, bias_correction=True)
+    shared, own = build_model(arms, fixed(0.02, 0.06)), build_model(other, fixed(0.05, 0.03))
+    point = own.initial_point()
+    before = float(shared.compile_logp(mode=PYTHON)(point))
+    with shared:
+        pm.set_data(measured(other) | fixed_rates(fixed(0.05, 0.03)))
+    after = float(shared.compile_logp(mode=PYTHON)(point))
+    assert after == pytest.approx(float(own.compile_logp(mode=PYTHON)(point)), abs=1e-10)
+    assert abs(after - before) > 0.1
+    assert fixed_rates(MODEL) == {}
+
+
 def test_overlap_is_one_for_the_prior_and_small_for_what_the_data_decided():
     prior = Prior("lognormal", {"median": 0.04, "sd_log": 0.7})
     rng = np.random.default_rng(1)
@@ -141,7 +162,6 @@ def test_simulated_rows_follow_the_equations_and_the_design_can_stay():
         ("levels.kind=auto", "levels.kind: the two-pool family has no level of treatment kinds"),
         ("sampling.engine=collapsed", "sampling.engine: .* take 'nuts'"),
         ("moderators.formula=~ duration_years", "moderators.formula: duration_years is the time in the two-pool"),
-        ("sampling.worlds=4", "sampling.worlds: the two-pool family is fitted once"),
         ("priors.intercept.distribution=flat", "priors.intercept.distribution: short durations tell little"),
         ("data.outcomes=['soc']", "data.outcomes: expected both pools"),
         ("data.layout=contrast", "data.layout: expected 'comparison', 'arm' or 'plot', the layouts of the two-pool"),

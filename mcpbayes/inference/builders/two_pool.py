@@ -8,7 +8,7 @@ large.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pymc as pm
@@ -31,10 +31,23 @@ Tensor = Any  # PyTensor's variables carry no useful static type
 #: What was measured, by name, as data of the model or as plain arrays.
 Seen = Mapping[str, Any]
 
+_FIXED: Final = f"{TURNOVER}_fixed"
+
 
 def measured(data: xr.Dataset) -> dict[str, Any]:
     """Return what of a table is data of the model; the rest, who belongs to whom, is its structure."""
     return {**vars(observed_arms(build_hierarchy(data))), "years": data[words.DURATION].values}
+
+
+def fixed_rates(model: Specification) -> dict[str, Any]:
+    """Return turnover rates that are fixed, per year, which are data of the model too; nothing where they have a prior.
+
+    Models that differ in them share a compiled one.
+    """
+    prior = model.priors[TURNOVER]
+    if prior.distribution != "fixed":
+        return {}
+    return {_FIXED: np.array([number(prior, "value", pool) for pool in words.PARTS_OF_SOC], dtype=float)}
 
 
 def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
@@ -50,7 +63,8 @@ def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
     -------
     pymc.Model
         Named variables as in group ``posterior``, all but ``baseline``; the likelihood is the potential ``arms``.
-        What was measured is held as data of the model (`measured`): tables of one structure share a compiled model.
+        What was measured is held as data of the model (`measured`), and so are fixed turnover rates (`fixed_rates`):
+        tables of one structure share a compiled model.
     """
     tree = build_hierarchy(data)
     names = [str(name) for name in data["coefficient"].values]
@@ -145,7 +159,7 @@ def _turnover_rates(model: Specification) -> Tensor:
     """Add k of both pools, per year."""
     prior = model.priors[TURNOVER]
     if prior.distribution == "fixed":
-        rates = pt.as_tensor([number(prior, "value", pool) for pool in words.PARTS_OF_SOC])
+        rates = pm.Data(_FIXED, fixed_rates(model)[_FIXED])
     else:
         median, spread = (
             np.array([number(prior, key, pool) for pool in words.PARTS_OF_SOC]) for key in ("median", "sd_log")
