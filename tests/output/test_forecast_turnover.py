@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from two_pool_fakes import fake_two_pools, without_nuts
 
 import mcpbayes as mb
@@ -24,17 +25,21 @@ RATES = {
 }
 
 
-@pytest.fixture
-def compiled(monkeypatch):
-    return without_nuts(monkeypatch)
+@pytest.fixture(scope="module")
+def compiled():
+    with pytest.MonkeyPatch.context() as patch:
+        yield without_nuts(patch)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def result(compiled):
     table, _ = mb.simulate_two_pools(mb.load_model("two-pool", settings=TYPICAL), studies=5, seed=3)
-    found = mb.analyse(table, MODEL, seed=4)
-    compiled.clear()
-    return found
+    return mb.analyse(table, MODEL, seed=4)
+
+
+@pytest.fixture(scope="module")
+def table(result):
+    return mb.turnover_sensitivity(result, [50])
 
 
 def test_rates_are_the_quartiles_of_their_prior_equal_and_crossed():
@@ -48,9 +53,9 @@ def test_rates_are_the_quartiles_of_their_prior_equal_and_crossed():
 
 
 def test_four_fits_of_one_compiled_model_each_with_its_rates(result, compiled):
-    said = []
+    said, before = [], len(compiled)
     fits = turnover.refits_at_quartiles(result, said.append)
-    assert len(compiled) == 1 and compiled[0].identical(result["data"].to_dataset())
+    assert len(compiled) == before + 1 and compiled[-1].identical(result["data"].to_dataset())
     assert said[0].startswith("4 fits with turnover rates fixed") and said[-1] == "fit 4 of 4: necromass fast"
     for name, fit in fits.items():
         drawn = fit["posterior"]["turnover_rate"].values
@@ -59,32 +64,28 @@ def test_four_fits_of_one_compiled_model_each_with_its_rates(result, compiled):
         assert fit.attrs["status"] in ("ok", "failed")
 
 
-def test_the_table_has_every_setting_beside_the_result(result):
-    table = mb.turnover_sensitivity(result, [10, 50])
-    assert tuple(table.columns) == SENSITIVITY and len(table) == 5 * 2 * 3 * 3
+def test_the_table_has_every_setting_beside_the_result(result, table):
+    assert tuple(table.columns) == SENSITIVITY and len(table) == 5 * 2 * 2 * 3
     assert table["setting"].unique().tolist() == ["as analysed", *RATES]
     assert set(table["quantity"]) == {"log_delta_mcp", "delta_mcp", "soc_change"}
     assert set(table["interval_kind"]) == {"eti"} and set(table["interval_prob"]) == {0.95}
     own = table[table["setting"] == "as analysed"]
-    plain = mb.forecast_table(mb.forecast(result, [10, 50]))
+    plain = mb.forecast_table(mb.forecast(result, [50]))
     plain = plain[plain["quantity"].isin(set(table["quantity"]))].reset_index(drop=True)
     pd.testing.assert_frame_equal(own[list(plain.columns)].reset_index(drop=True), plain)
-    refit = turnover.refits_at_quartiles(result)["necromass slow"]
-    found = mb.forecast_table(mb.forecast(refit, [10, 50]))
-    mine = table[table["setting"] == "necromass slow"]
+
+
+def test_a_refit_has_its_own_numbers_rates_and_likeliest_class(result, table):
+    refit = mb.forecast(turnover.refits_at_quartiles(result)["necromass slow"], [50])
+    found, mine = mb.forecast_table(refit), table[table["setting"] == "necromass slow"]
     expected = found[found["quantity"].isin(set(table["quantity"]))]["median"]
     np.testing.assert_array_equal(mine["median"], expected)
     assert mine["turnover_rate[necromass]"].iloc[0] == pytest.approx(LOW)
-    classes = mb.forecast_scenario_table(mb.forecast(refit, [10, 50]))
+    classes = mb.forecast_scenario_table(refit)
     here = classes[(classes["level"] == "new") & (classes["years"] == 50) & (classes["statement"] == "scenario")]
     row = mine[(mine["level"] == "new") & (mine["years"] == 50)].iloc[0]
     assert row["probability"] == here["probability"].max()
     assert row["scenario"] in here.loc[here["probability"] == here["probability"].max(), "code"].tolist()
-
-
-def test_points_and_settings_reach_every_fit(result):
-    table = mb.turnover_sensitivity(result, 10, settings=["summary.interval_prob=0.8"])
-    assert set(table["interval_prob"]) == {0.8}
 
 
 def test_settings_agree_where_rates_do_not_matter_and_a_changed_sign_is_said():
@@ -106,8 +107,7 @@ def test_settings_agree_where_rates_do_not_matter_and_a_changed_sign_is_said():
     assert "new steady state*" in lines[2]
 
 
-def test_a_fit_that_failed_is_an_error(result):
-    table = mb.turnover_sensitivity(result, 10)
+def test_a_fit_that_failed_is_an_error(table):
     bad = table.assign(passed=table["setting"] != "both fast", r_hat=1.0, ess_bulk=4000.0, ess_tail=4000.0)
     (problem,) = turnover_problems(bad)
     assert problem.check == "turnover-refits" and problem.severity == "error" and "both fast" in problem.message
@@ -116,29 +116,24 @@ def test_a_fit_that_failed_is_an_error(result):
 
 def test_the_command_writes_the_table_and_an_earlier_one_goes(result, tmp_path, capsys):
     mb.save(result, tmp_path / "result.nc")
-    given = ["forecast", str(tmp_path), "--years", "10,50", "--no-figures"]
+    given = ["forecast", str(tmp_path), "--years", "50", "--no-figures", "--set", "summary.interval_prob=0.8"]
     assert main([*given, "--turnover"]) in (0, 3)
     out, err = capsys.readouterr()
     assert "Turnover rates fixed at quartiles of their prior" in out and "forecast_turnover.csv" in out
     assert "mcpbayes: fit 1 of 4: both slow" in err
     table = pd.read_csv(tmp_path / "forecast_turnover.csv")
-    assert len(table) == 5 * 2 * 3 * 3
+    assert len(table) == 5 * 2 * 2 * 3 and set(table["interval_prob"]) == {0.8}
     assert main(given) in (0, 3)
     assert not (tmp_path / "forecast_turnover.csv").exists() and (tmp_path / "forecast.csv").exists()
 
 
 def test_results_without_free_rates_are_refused(result):
-    fixed = result.copy()
     rates = "priors.turnover_rate.value={necromass=0.02, non_microbial=0.06}"
-    settings = ["priors.turnover_rate.distribution=fixed", rates]
-    fixed.attrs["specification"] = fake_two_pools(settings=tuple(settings)).attrs["specification"]
+    fixed = mb.load_model("two-pool", settings=["priors.turnover_rate.distribution=fixed", rates])
     with pytest.raises(
         SpecificationError, match="priors.turnover_rate.distribution: the turnover rates are fixed alre"
     ):
-        mb.turnover_sensitivity(fixed, 10)
-    static = result.copy()
-    static[words.DATA].attrs["family"] = "arm-based"
-    with pytest.raises(SpecificationError, match="a forecast needs a result of the model 'two-pool'"):
-        mb.turnover_sensitivity(static, 10)
+        turnover.quartile_rates(fixed.priors["turnover_rate"])
+    static = xr.DataTree.from_dict({words.DATA: result["data"].to_dataset().assign_attrs(family="arm-based")})
     with pytest.raises(SpecificationError, match="turnover rates are those of the model 'two-pool'"):
         turnover.refits_at_quartiles(static)
