@@ -57,6 +57,7 @@ _HOMES: Final = {
     "forecast_scenario_table": "mcpbayes.output.forecast_tables",
     "crossing_table": "mcpbayes.output.forecast_tables",
     "forecast_share_table": "mcpbayes.output.forecast_tables",
+    "turnover_sensitivity": "mcpbayes.output.forecast_turnover",
     "share_table": "mcpbayes.output.summary",
     "comparison_table": "mcpbayes.output.comparisons",
     "influence_table": "mcpbayes.output.influence",

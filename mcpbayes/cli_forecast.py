@@ -22,23 +22,36 @@ def forecast(
     ] = None,
     settings: Settings = None,
     no_figures: Annotated[bool, typer.Option("--no-figures", help="Tables only.")] = False,
+    turnover: Annotated[
+        bool, typer.Option("--turnover", help="Repeat with turnover rates at quartiles of their prior: four fits.")
+    ] = False,
 ) -> int:
     """Say from a two-pool result what both pools will have done by some years, and in the end."""
     from mcpbayes.estimands.forecast import forecast as foretell
-    from mcpbayes.output.folder import FORECAST, RESULT, load
+    from mcpbayes.output.folder import FORECAST, FORECAST_TURNOVER, RESULT, load
     from mcpbayes.output.forecast_folder import forecast_lines, forecast_problems, forecast_tables, write_forecast
+    from mcpbayes.output.forecast_turnover import turnover_lines, turnover_problems, turnover_sensitivity
 
     folder = folder.parent if folder.name == RESULT and folder.is_file() else folder
     result = load(folder / RESULT)
     asked = _years(years)
     if not no_figures and max(asked) == 0:
         raise SpecificationError("the figures need a year after the change; give one, or --no-figures", "--years")
-    result = foretell(result, asked, at=read_points(at or []) or None, since=since, settings=settings or ())
+    points = read_points(at or []) or None
+    fitted, result = result, foretell(result, asked, at=points, since=since, settings=settings or ())
     tables = forecast_tables(result)
+    if turnover:
+        tables[FORECAST_TURNOVER] = turnover_sensitivity(
+            fitted, asked, at=points, settings=settings or (), report=_progress
+        )
     write_forecast(result, folder, tables, figures=not no_figures, command=context.obj, settings=settings or ())
     for line in forecast_lines(result, tables):
         print(line)
     problems = forecast_problems(tables[FORECAST])
+    if turnover:
+        for line in turnover_lines(result, tables[FORECAST_TURNOVER]):
+            print(line)
+        problems += turnover_problems(tables[FORECAST_TURNOVER])
     for problem in problems:
         print(f"{problem.severity.upper()} {problem.check}: {problem}")
     print(f"Forecast: {', '.join(str(folder / name) for name in tables)}{'' if no_figures else ' and figures'}")
@@ -46,6 +59,10 @@ def forecast(
         print("mcpbayes: diagnostics failed; do not use the forecast as it is", file=sys.stderr)
         return DIAGNOSTICS
     return DONE
+
+
+def _progress(message: str) -> None:
+    print(f"mcpbayes: {message}", file=sys.stderr)
 
 
 def _years(text: str) -> list[float]:

@@ -8,7 +8,11 @@ import pytest
 
 import mcpbayes as mb
 from mcpbayes.cli import main
+from mcpbayes.inference.engine import data_of_fits
+from mcpbayes.inference.nuts import sample
 from mcpbayes.inference.two_pools import log_pool_change
+from mcpbayes.inference.worlds import world_seed
+from mcpbayes.specification.loading import from_toml
 
 #: Typical soils, so that hardly a control is saturated by chance: left-out controls would bias what is recovered.
 TYPICAL = {
@@ -107,3 +111,38 @@ def test_points_and_studies_left_out_are_refused_before_the_fit(folder, capsys):
         out = str(folder / "other")
         assert main(["run", str(folder / "table.csv"), "--model", "two-pool", "--out", out, *option]) == 2
         assert "mcpbayes forecast DIR --years" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def doubtful(tmp_path_factory):
+    """Two worlds of CVs, of few draws: not to be believed, but real ones of one compiled model."""
+    place = tmp_path_factory.mktemp("two-pool-worlds")
+    table, _ = mb.simulate_two_pools(mb.load_model("two-pool", settings=TYPICAL), studies=5, seed=3)
+    table.to_csv(place / "table.csv", index=False)
+    settings = ["sampling.draws=60", "sampling.tune=60", "sampling.chains=2", "sampling.worlds=2"]
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    assert main(["run", str(place / "table.csv"), "--model", "two-pool", "--out", str(place / "out"), *arguments]) == 3
+    return place / "out"
+
+
+def test_worlds_are_runs_of_one_compiled_model(doubtful):
+    """The second world, whose data the compiled model was given, is what a model compiled for them samples."""
+    result = mb.load(doubtful)
+    model = from_toml(result.attrs["specification"])
+    data = data_of_fits(result["data"].to_dataset(), model)
+    alone, _ = sample(data[1], model, world_seed(1, 1))
+    mine = result["posterior"].to_dataset().isel(chain=slice(2, None))
+    for name in ("beta", "turnover_rate", "tau_comparison", "mcp_efficacy_control"):
+        np.testing.assert_allclose(alone[name].transpose(*mine[name].dims), mine[name], rtol=1e-9)
+    assert json.loads((doubtful / "manifest.json").read_text(encoding="utf-8"))["diagnostics"]["chains"] == 4
+
+
+def test_a_forecast_repeats_with_fixed_turnover_rates(doubtful, capsys):
+    given = ["forecast", str(doubtful), "--years", "20", "--no-figures", "--turnover"]
+    assert main(given) == 3
+    assert "4 fits with turnover rates fixed" in capsys.readouterr().err
+    table = pd.read_csv(doubtful / "forecast_turnover.csv")
+    rates = table.groupby("setting", sort=False)[["turnover_rate[necromass]", "turnover_rate[non_microbial]"]].first()
+    assert rates.loc["necromass slow"].round(3).tolist() == [0.025, 0.064]
+    assert rates.loc["necromass fast"].round(3).tolist() == [0.064, 0.025]
+    assert np.isfinite(table["median"]).all()

@@ -1,11 +1,16 @@
 """Fake two-pool results: made-up draws in the layout of a fit, so that a forecast is tested without sampling."""
 
+import sys
+import types
+
 import fakes
 import numpy as np
+import pytest
 import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.specification.loading import load_model, to_toml
+from mcpbayes.specification.structure import Specification
 
 
 def fake_two_pools(
@@ -62,3 +67,55 @@ def fake_two_pools(
         "problems": "[]",
     }
     return tree
+
+
+def fake_draws(data: xr.Dataset, model: Specification, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
+    """What NUTS returns of a table: draws around the measured effect on necromass, and three divergences."""
+    rng, lead = np.random.default_rng(seed), ("chain", "draw")
+    size = (model.sampling.chains, model.sampling.draws)
+    log_mean = data["log_mean"].sel(outcome="necromass")
+    treated = data["treated"].values.astype(bool)
+    centre = float(log_mean.values[treated].mean() - log_mean.values[~treated].mean())
+
+    def normal(middle: object, *shape: int) -> np.ndarray:
+        return np.asarray(middle) + 0.1 * rng.standard_normal((*size, *shape))
+
+    controls, studies, comparisons = (data.sizes[name] for name in ("control", "study", "comparison"))
+    rates = model.priors["turnover_rate"].parameters.get("value", {"necromass": 0.05, "non_microbial": 0.03})
+    rate = np.array([rates[pool] for pool in words.PARTS_OF_SOC])
+    free = model.priors["turnover_rate"].distribution != "fixed"
+    both = (*lead, "pool")
+    variables = {
+        "beta": ((*lead, "coefficient", "pool"), normal([[centre, -centre]], 1, 2)),
+        "tau_study": (both, np.abs(normal(0.3, 2))),
+        "rho_study": ((*lead, "pair"), np.tanh(normal(0.0, 1))),
+        "tau_comparison": (both, np.abs(normal(0.2, 2))),
+        "rho_comparison": ((*lead, "pair"), np.tanh(normal(0.0, 1))),
+        "turnover_rate": (both, rate * np.exp(free * normal(0.0, 2))),
+        "mu_r": (lead, normal(-0.4)),
+        "sigma_r": (lead, np.abs(normal(0.3))),
+        "mcp_efficacy_control": ((*lead, "control"), 1 / (1 + np.exp(-normal(-0.4, controls)))),
+        "study_effect": ((*lead, "study", "pool"), normal(0.0, studies, 2)),
+        "comparison_effect": ((*lead, "comparison", "pool"), normal(0.0, comparisons, 2)),
+    }
+    coords = {"chain": range(size[0]), "draw": range(size[1]), "pair": ["necromass,non_microbial"]}
+    coords |= {"pool": list(words.PARTS_OF_SOC)}
+    coords |= {name: data[name].values.astype(str) for name in ("coefficient", "control", "study", "comparison")}
+    diverging = np.zeros(size, dtype=bool)
+    diverging[0, :3] = True
+    return xr.Dataset(variables, coords), xr.Dataset({"diverging": (lead, diverging)})
+
+
+def without_nuts(monkeypatch: pytest.MonkeyPatch) -> list[xr.Dataset]:
+    """Let `fake_draws` stand for NUTS; return the list of tables that a model is compiled for."""
+    compiled: list[xr.Dataset] = []
+
+    def compiled_once(data: xr.Dataset, model: Specification, report: object = None) -> object:
+        compiled.append(data)
+        return fake_draws
+
+    fake = types.ModuleType("mcpbayes.inference.nuts")
+    fake.compiled_once = compiled_once
+    fake.sample = lambda data, model, seed, report=None: compiled_once(data, model)(data, model, seed)
+    monkeypatch.setitem(sys.modules, "mcpbayes.inference.nuts", fake)
+    return compiled

@@ -14,9 +14,10 @@ from mcpbayes.estimands.counting import CHANGES, Counts, class_codes, count_targ
 from mcpbayes.estimands.crossings import first_crossings
 from mcpbayes.estimands.layout import Array, labelled_view
 from mcpbayes.estimands.paths import Paths, average_paths, effects_at, prior_paths
+from mcpbayes.estimands.pooled import class_frequencies, drawn_worlds, worlds_of
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.walk import Ratios, TargetDraws
-from mcpbayes.monte_carlo.summaries import class_frequencies, frequencies, interval
+from mcpbayes.monte_carlo.summaries import frequencies, interval
 from mcpbayes.specification.structure import Scheme
 
 #: Name of the horizon t → ∞.
@@ -151,7 +152,8 @@ def _scenarios(result: xr.DataTree, course: Course) -> dict[str, xr.Variable]:
         Ratios(paths.ratio, np.repeat(np.arange(targets), size)),
     )
     place, points = coarsening(scheme)[2], points_of(scheme)
-    found: Counts = count_targets(flat, _POOLS, posterior.sizes["chain"], tolerances(scheme), place, points=points)
+    how = (posterior.sizes["chain"], tolerances(scheme), place, worlds_of(posterior))
+    found: Counts = count_targets(flat, _POOLS, *how, drawn=drawn_worlds(posterior), points=points)
     prior = prior_paths(spec, posterior, course.asked, result.attrs["seed"])
     classes = int(place.max()) + 1
     before = [frequencies(codes_at(t, prior, scheme), classes) for t in course.horizons]
@@ -167,11 +169,13 @@ def _scenarios(result: xr.DataTree, course: Course) -> dict[str, xr.Variable]:
 def _crossings(result: xr.DataTree, course: Course) -> dict[str, xr.Variable]:
     """Return the probability to have crossed into another class by every horizon, and when."""
     spec, horizons = specification(result), course.horizons
-    section, chains = spec.summary, group(result, words.POSTERIOR).sizes["chain"]
+    section, posterior = spec.summary, group(result, words.POSTERIOR)
+    chains, worlds, drawn = posterior.sizes["chain"], worlds_of(posterior), drawn_worlds(posterior)
     codes = partial(codes_at, paths=course.paths, scheme=spec.scenarios)
     first, crossed = first_crossings(codes, course.since, horizons)
     later = np.where(horizons > course.since, 1.0, np.nan)
-    found = [class_frequencies(by.astype(np.intp).reshape(len(by), chains, -1), 2) for by in crossed]
+    each = [by.astype(np.intp).reshape(len(by), chains, -1) for by in crossed]
+    found = [class_frequencies(by, 2, worlds, drawn=drawn) for by in each]
     columns = {name: np.stack([one[i][:, 1] for one in found], axis=1) * later for i, name in enumerate(_CROSSED)}
     years = np.full((3, *columns[_CROSSED[0]].shape), np.nan)
     for j, by in enumerate(crossed):

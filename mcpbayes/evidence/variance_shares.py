@@ -9,7 +9,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.pooled import worlds_of
-from mcpbayes.estimands.tree import group
+from mcpbayes.estimands.tree import group, has_two_pools
 from mcpbayes.inference.conversion import FACTORS, K_F
 from mcpbayes.monte_carlo.summaries import mcse_mean
 from mcpbayes.tables.part_arms import of_parts
@@ -85,7 +85,8 @@ def variance_shares(result: xr.DataTree) -> pd.DataFrame:
         One row per target at level mean and quantity, ``log_delta_mcp`` (δ) or ``delta_mcp`` (Δr): posterior ``sd``;
         of its variance ``share_q``, from q, which decides what amino sugars say of effects, ``share_k_F``, from the k_F
         of the draws of one world, which scales Δr alone, and ``share``, their sum. Empty where no worlds carry factors,
-        and where fungal and bacterial necromass are pools of their own, which do not hang on q.
+        where fungal and bacterial necromass are pools of their own, which do not hang on q, and of two pools over time,
+        whose ΔMCP hangs on the year.
 
     Notes
     -----
@@ -94,7 +95,8 @@ def variance_shares(result: xr.DataTree) -> pd.DataFrame:
     are shown as 0. k_F differs between worlds too, since q = k_B/k_F − …; that part counts as q's. Where worlds differ
     in another doubt as well, only the part of their means that is linear in ln q counts.
     """
-    if FACTORS not in json.loads(result.attrs.get("worlds_values", "{}")) or of_parts(group(result, words.DATA)):
+    carried = FACTORS in json.loads(result.attrs.get("worlds_values", "{}"))
+    if not carried or of_parts(group(result, words.DATA)) or has_two_pools(result):
         return pd.DataFrame(columns=SHARES)
     posterior, change = group(result, words.POSTERIOR), group(result, words.DELTA_MCP)
     every, worlds = json.loads(result.attrs["worlds_values"]), worlds_of(posterior)

@@ -80,9 +80,12 @@ def share_between(posterior: xr.Dataset) -> float:
 
     Notes
     -----
-    With one outcome, or more than two, δ is the effect itself, the worst outcome counting.
+    With one outcome, or more than two, δ is the effect itself, the worst outcome counting. Of two pools over time,
+    whose δ hangs on the year, it is the change of either pool's steady state, the worse counting.
     """
     mean = posterior["beta"].sel(coefficient="intercept", drop=True)
+    if "pool" in mean.dims:
+        return _largest_share(mean.transpose("pool", "chain", "draw").values, posterior)
     if "kind_effect" in posterior:
         mean = mean + posterior["kind_effect"]
     rows = mean.transpose(..., "outcome", "chain", "draw").values

@@ -1,6 +1,6 @@
 """What the field data do not inform, each doubt in equally probable values, and the data of the worlds they make."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import xarray as xr
@@ -8,6 +8,7 @@ import xarray as xr
 from mcpbayes.inference.assumed import imputed_correlations, note_worlds, with_correlation
 from mcpbayes.inference.conversion import FACTORS, factor_doubt
 from mcpbayes.inference.conversion_parts import factor_doubt_of_parts
+from mcpbayes.inference.conversion_two_pools import factor_doubt_of_two_pools
 from mcpbayes.inference.dispersions import DISPERSION, dispersion_doubt, has_draws
 from mcpbayes.inference.dispersions import WORLDS as WORLDS_OF_CVS
 from mcpbayes.inference.doubt import Doubt
@@ -18,6 +19,7 @@ from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
 from mcpbayes.tables.part_arms import of_parts
+from mcpbayes.vocabulary import TWO_POOL
 
 #: What several fits can carry, in words.
 CARRIED: Final = {
@@ -45,10 +47,17 @@ def doubts(arms: xr.Dataset, model: Specification) -> list[Doubt]:
     # CVs first: those of necromass made of amino sugars follow the factors
     found = [
         dispersion_doubt(arms, model, count),
-        (factor_doubt_of_parts if of_parts(arms) else factor_doubt)(arms, model, count),
+        _factors_of(arms)(arms, model, count),
         correlation_doubt(arms, model, count),
     ]
     return [doubt for doubt in found if doubt is not None]
+
+
+def _factors_of(arms: xr.Dataset) -> Callable[[xr.Dataset, Specification, int], Doubt | None]:
+    """Return what makes the doubt about the factors of a family and its pools."""
+    if arms.attrs["family"] == TWO_POOL:
+        return factor_doubt_of_two_pools
+    return factor_doubt_of_parts if of_parts(arms) else factor_doubt
 
 
 def worlds_wanted(arms: xr.Dataset, model: Specification) -> int:

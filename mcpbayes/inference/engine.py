@@ -25,6 +25,7 @@ from mcpbayes.inference.doubt import Doubt
 from mcpbayes.inference.doubts import CARRIED, central_data, doubts, places, world_data, worlds_wanted
 from mcpbayes.inference.one_fit import Report, fit_once
 from mcpbayes.inference.strata import strata
+from mcpbayes.inference.two_pool_completion import turnover_note
 from mcpbayes.inference.worlds import FEWEST, KEPT_WORLDS, LEAST, pool, refit, room, worlds_that_fit
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Specification
@@ -51,7 +52,8 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
         Groups ``data``, ``posterior`` (dims chain, draw, ...), ``sample_stats``, ``log_likelihood``,
         ``observed_data``. Effects are on the log scale, baselines in ln(g/kg), of stocks in ln(Mg/ha).
         Attr ``engine`` says which one it was.
-        Of large tables (`vocabulary.STORED_AT_MOST`) effects of single studies and comparisons and ``log_likelihood``
+        Of a two-pool model there is no ``log_likelihood``, and its worlds are runs of NUTS of one compiled model.
+    Of large tables (`vocabulary.STORED_AT_MOST`) effects of single studies and comparisons and ``log_likelihood``
         are not stored. Where the table leaves CVs, conversion factors of amino sugars or the correlation of the pools
         over plots in doubt, the result is pooled over worlds, see `worlds.pool`; with the ``update`` of ``rho_within``,
         ``posterior`` has one more parameter, ``rho_within``, and ``data`` shows its covariances at the prior's median.
@@ -77,7 +79,7 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
     if _worlds(found) == 1:
         result = fit_once(central_data(base, found), model, seed=seed, report=report)
         said = (_not_carried(doubt, arms, model) for doubt in found)
-        return _with_notes(result, [*_of_the_correlation(arms, model), *said])
+        return _with_notes(result, [*_of_turnover(result, model), *_of_the_correlation(arms, model), *said])
     result = _pooled(base, found, model, seed, report)
     more = _enough_worlds(base, result, model)
     if more > _worlds(found):
@@ -85,6 +87,7 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
         found = doubts(base, model)
         result = _pooled(base, found, model, seed, report)
     notes = [
+        *_of_turnover(result, model),
         *_of_the_correlation(arms, model),
         *_fewer_worlds(found, base, model),
         *_carried(found, arms, result, model),
@@ -97,10 +100,10 @@ def _pooled(
 ) -> xr.DataTree:
     """Return the fits of all worlds, pooled."""
     if report is not None:
-        report(_why_so_many(found))
+        report(_why_so_many(found) + (_BY_NUTS if model.family == words.TWO_POOL else ""))
     order = places(found)
     central = central_data(base, found)
-    fitted = refit([world_data(base, found, place) for place in order], model, seed, central)
+    fitted = refit([world_data(base, found, place) for place in order], model, seed, central, report)
     for world, place in enumerate(order):
         for doubt, here in zip(found, place, strict=True):
             fitted[world] = doubt.finish(fitted[world], here, seed)
@@ -159,9 +162,19 @@ def _why_so_many(found: list[Doubt]) -> str:
     return f"{_worlds(found)} fits, because {listed} {verb} uncertain"
 
 
+#: What is said before several fits of the two-pool model begin.
+_BY_NUTS: Final = (
+    "; NUTS makes them one after the other, which may take minutes "
+    "(--set sampling.worlds=1: one fit, whose intervals do not hold this doubt)"
+)
+
+
 def _enough_worlds(arms: xr.Dataset, result: xr.DataTree, model: Specification) -> int:
-    """Return how many worlds keep the error of the pooled mean small, as far as there are draws of CVs and room."""
-    if model.sampling.worlds is not None or not has_draws(arms):
+    """Return how many worlds keep the error of the pooled mean small, as far as there are draws of CVs and room.
+
+    Those of two pools over time are not made anew: each is a run of NUTS, and a note says where more would help.
+    """
+    if model.sampling.worlds is not None or not has_draws(arms) or model.family == words.TWO_POOL:
         return 0
     wanted = worlds_that_suffice(float(result.attrs["share_between_worlds"]))
     return min(wanted, arms.sizes["cv_world"], worlds_that_fit(arms, model))
@@ -180,6 +193,13 @@ def _with_prior_of_correlation(arms: xr.Dataset, model: Specification) -> xr.Dat
     if model.sampling.engine == "nuts":
         refuse_unknown_correlation(unknown)
     return unknown
+
+
+def _of_turnover(result: xr.DataTree, model: Specification) -> list[Problem]:
+    """Return the note on how much of what is said of turnover comes from its prior, from the draws of all worlds."""
+    if model.family != words.TWO_POOL:
+        return []
+    return [turnover_note(result[words.POSTERIOR].to_dataset(), model)]
 
 
 def _of_the_correlation(arms: xr.Dataset, model: Specification) -> list[Problem]:
@@ -219,6 +239,8 @@ def _carried(found: list[Doubt], arms: xr.Dataset, result: xr.DataTree, model: S
         f"lie between the {len(found[0].values)} fits: more of them would move its mean a little"
     )
     most = min(arms.sizes.get("cv_world", 0), room(arms, model, min(FEWEST, model.sampling.draws)))
+    if model.family == words.TWO_POOL:  # each is a run of NUTS
+        most = min(most, worlds_that_suffice(share))
     more = DISPERSION in [doubt.name for doubt in found] and most > len(found[0].values)
     return [
         *notes,
@@ -242,9 +264,7 @@ def _fewer_worlds(found: list[Doubt], arms: xr.Dataset, model: Specification) ->
 
 def _not_carried(doubt: Doubt, arms: xr.Dataset, model: Specification) -> Problem:
     reason, remedy = "with one world", "Leave sampling.worlds out."
-    if model.family == words.TWO_POOL:
-        reason, remedy = "this model is fitted once", "Repeat the run with other assumptions to see what hangs on them."
-    elif model.sampling.worlds is None:
+    if model.sampling.worlds is None:
         comparisons = arms.sizes["comparison"]
         reason = f"a result has no room for {KEPT_WORLDS} fits of {comparisons:,} comparisons, which would carry it"
         chains = words.STORED_AT_MOST // (comparisons * KEPT_WORLDS * LEAST)

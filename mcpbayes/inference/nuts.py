@@ -9,6 +9,7 @@ import pymc as pm
 import xarray as xr
 
 from mcpbayes.inference.builders import gaussian, two_pool
+from mcpbayes.inference.one_fit import Sampler
 from mcpbayes.specification.structure import Specification
 from mcpbayes.vocabulary import TWO_POOL
 
@@ -47,6 +48,35 @@ def sample(
     if report is not None:
         report(f"sampling {model.sampling.chains} chains of {model.sampling.draws} draws")
     return draws_of(compiled, model, seed, progress=report is not None)
+
+
+def compiled_once(data: xr.Dataset, model: Specification, report: Callable[[str], None] | None = None) -> Sampler:
+    """Compile the two-pool model of a table and return what samples it, with other numbers in the same places, too.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        From `mcpbayes.prepare`, family two-pool.
+    model : Specification
+    report : callable, optional
+        Receives one line.
+
+    Returns
+    -------
+    callable
+        (data, model, seed) → posterior, sample_stats, as `sample`. The data have the structure of `data`: who belongs
+        to whom, moderators and which pools are missing; log means, their covariances and durations are their own. The
+        model may differ in the values of fixed turnover rates, and in ``[sampling]``.
+    """
+    if report is not None:
+        report(COMPILING)
+    compiled: Any = nutpie.compile_pymc_model(two_pool.build_model(data, model))
+
+    def sampled(other: xr.Dataset, own: Specification, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
+        given = two_pool.measured(other) | two_pool.fixed_rates(own)
+        return draws_of(compiled.with_data(**given), own, seed)
+
+    return sampled
 
 
 def draws_of(

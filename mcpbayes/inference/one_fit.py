@@ -16,13 +16,19 @@ from mcpbayes.inference.cascade import Proposals
 from mcpbayes.inference.completion import complete_posterior
 from mcpbayes.inference.estimable import require_estimable
 from mcpbayes.inference.tree import build_hierarchy
-from mcpbayes.inference.two_pool_completion import complete_two_pools, turnover_note
+from mcpbayes.inference.two_pool_completion import complete_two_pools
 from mcpbayes.kernels import use_numba
 from mcpbayes.monte_carlo.summaries import convergence
 from mcpbayes.specification.loading import to_toml
 from mcpbayes.specification.structure import Specification
 
 Report = Callable[[str], None]
+
+#: (data, model, seed) → posterior, sample_stats: what samples tables that share the structure it was compiled for.
+Sampler = Callable[[xr.Dataset, Specification, int], tuple[xr.Dataset, xr.Dataset]]
+
+#: Dims along which effects of single nodes lie; what has none of them is a parameter.
+_NODES: Final = frozenset({"study", "site", "control", "comparison"})
 
 
 def fit_once(
@@ -33,20 +39,21 @@ def fit_once(
     report: Report | None = None,
     every: int = 1,
     guide: Proposals | None = None,
+    sampler: Sampler | None = None,
 ) -> xr.DataTree:
     """Estimate the model with the data as they are; parameters and result as `engine.fit`, without worlds.
 
     With `every` above 1 each so many-th draw is kept; attrs ``r_hat``, ``ess_bulk``, ``ess_tail`` of ``sample_stats``
-    then say how the worst parameter fared over all draws. A `guide` is tried first, see `collapsed.sample`.
+    then say how the worst parameter fared over all draws, and ``divergences`` how many of all diverged. A `guide` is
+    tried first, see `collapsed.sample`; a `sampler` that is compiled already takes the place of the engine.
     """
     require_estimable(arms, model, build_hierarchy(arms))
     two_pools = model.family == words.TWO_POOL
-    engine, posterior, sample_stats, problems = sample_parameters(arms, model, seed, report, guide)
+    engine, posterior, sample_stats, problems = sample_parameters(arms, model, seed, report, guide, sampler)
     if every > 1:
         posterior, sample_stats = _thinned(posterior, sample_stats, every)
     log_likelihood = None
     if two_pools:
-        problems.append(turnover_note(posterior, model))
         posterior = complete_two_pools(arms, posterior, seed)
     else:
         posterior, log_likelihood = complete_posterior(arms, model, posterior, seed)
@@ -74,7 +81,12 @@ def fit_once(
 
 
 def sample_parameters(
-    arms: xr.Dataset, model: Specification, seed: int, report: Report | None = None, guide: Proposals | None = None
+    arms: xr.Dataset,
+    model: Specification,
+    seed: int,
+    report: Report | None = None,
+    guide: Proposals | None = None,
+    sampler: Sampler | None = None,
 ) -> tuple[str, xr.Dataset, xr.Dataset, list[Problem]]:
     """Draw standard deviations and correlations, of two pools all parameters, with the engine asked for.
 
@@ -103,6 +115,8 @@ def sample_parameters(
         if report is not None:
             report(str(problems[0]))
     refuse_unknown_correlation(arms)
+    if sampler is not None:
+        return "nuts", *sampler(arms, model, seed), problems
     from mcpbayes.inference.nuts import sample  # brings PyMC
 
     posterior, stats = sample(arms, model, seed, report)
@@ -129,18 +143,22 @@ def turned_to_nuts(stats: xr.Dataset) -> Problem:
 
 
 def _thinned(posterior: xr.Dataset, stats: xr.Dataset, every: int) -> tuple[xr.Dataset, xr.Dataset]:
-    """Keep every so many-th draw, after the chains were judged by all of them."""
-    draws = [posterior[name].transpose(..., "chain", "draw").values for name in posterior.data_vars]
+    """Keep every so many-th draw, after the parameters were judged by all of them."""
+    parameters = [values for values in posterior.data_vars.values() if not _NODES.intersection(map(str, values.dims))]
+    draws = [values.transpose(..., "chain", "draw").values for values in parameters]
     rows = np.concatenate([values.reshape(-1, *values.shape[-2:]) for values in draws])
     found = convergence(rows)
     worst = {"r_hat": np.fmax.reduce(found["r_hat"])} | {
         name: np.fmin.reduce(found[name]) for name in ("ess_bulk", "ess_tail")
     }
+    whole = {name: float(value) for name, value in worst.items()}
+    if "diverging" in stats:
+        whole["divergences"] = int(stats["diverging"].sum())
     kept = slice(every - 1, None, every)
     parts = [
         part.isel(draw=kept).assign_coords(draw=np.arange(part.sizes["draw"] // every)) for part in (posterior, stats)
     ]
-    return parts[0], parts[1].assign_attrs({name: float(value) for name, value in worst.items()})
+    return parts[0], parts[1].assign_attrs(whole)
 
 
 def observed_data(arms: xr.Dataset) -> xr.Dataset:

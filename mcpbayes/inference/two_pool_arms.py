@@ -11,6 +11,8 @@ from mcpbayes.inference.tree import Hierarchy, sum_into
 
 #: Largest measured r₀ whose logit is taken as it is.
 MOST: Final = 0.98
+#: Largest measured share of necromass in the SOC of a treated arm that is taken as it is; the rest is the other pool.
+MOST_TREATED: Final = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +31,10 @@ class Observed:
         What the log density holds besides squares.
     logit, logit_precision : array (control,)
         Logit of the measured r₀ and its precision, which is 0 where a pool was not observed.
-    contrast, contrast_precision : array (comparison,)
-        Measured θ_N and its precision, 0 where an arm lacks necromass.
+    contrast : array (comparison, 2)
+        Measured θ_N and θ_C, 0 where an arm lacks the pool.
+    contrast_precision : array (comparison, 2, 2)
+        Inverse of their covariance on the observed pools, 0 elsewhere.
     """
 
     log_mean: Array
@@ -67,13 +71,14 @@ def observed_arms(tree: Hierarchy) -> Observed:
 
 
 def _measured(tree: Hierarchy) -> tuple[Array, Array, Array, Array]:
-    """Return what the controls say of r₀ and the comparisons of θ_N, each with its precision; for the sampler alone."""
+    """Return what the controls say of r₀ and the comparisons of θ, each with its precision; for the sampler alone."""
     control_arm = np.full(len(tree.site), -1)
     control_arm[tree.control[~tree.treated]] = np.flatnonzero(~tree.treated)
     own = control_arm[tree.control[tree.arm]]
     v = tree.sampling
-    variance = np.where(tree.observed[tree.arm, 0] & tree.observed[own, 0], v[tree.arm, 0, 0] + v[own, 0, 0], np.inf)
-    contrast = np.where(np.isfinite(variance), tree.y[tree.arm, 0] - tree.y[own, 0], 0.0)
+    seen = tree.observed[tree.arm] & tree.observed[own]
+    contrast = np.where(seen, tree.y[tree.arm] - tree.y[own], 0.0)
+    inverse, _ = small.observed_inverse((v[tree.arm] + v[own])[..., None], seen)
 
     # A measured ratio may exceed 1, of which there is no logit.
     both = tree.observed[control_arm].all(axis=1)
@@ -82,7 +87,7 @@ def _measured(tree: Hierarchy) -> tuple[Array, Array, Array, Array]:
     own_v = v[control_arm]
     of_log_ratio = own_v[:, 0, 0] + own_v[:, 1, 1] - 2 * own_v[:, 0, 1]
     precision = np.divide((1 - ratio) ** 2, of_log_ratio, out=np.zeros(len(both)), where=both)
-    return np.log(ratio / (1 - ratio)), precision, contrast, 1 / variance
+    return np.log(ratio / (1 - ratio)), precision, contrast, inverse[..., 0]
 
 
 def draw_baselines(tree: Hierarchy, log_ratio: Array, effect: Array, rng: np.random.Generator) -> Array:

@@ -115,4 +115,6 @@ def turnover_note(posterior: xr.Dataset, model: Specification) -> Problem:
         f"posterior and prior of the turnover rates k overlap by {shown}; the nearer to 100 %, the less the table told "
         "of them, and how much is still to come is the prior's answer"
     )
-    return Problem("turnover-overlap", message, "note")
+    fixed = prior.distribution == "fixed"
+    remedy = None if fixed else "mcpbayes forecast DIR --years 10,20,50 --turnover shows what hangs on them."
+    return Problem("turnover-overlap", message, "note", remedy=remedy)

@@ -18,7 +18,7 @@ from mcpbayes.errors import SpecificationError
 from mcpbayes.inference.cascade import Proposals
 from mcpbayes.inference.collapsed import explored
 from mcpbayes.inference.dispersions import DISPERSION
-from mcpbayes.inference.one_fit import fit_once, observed_data, turned_to_nuts
+from mcpbayes.inference.one_fit import Report, Sampler, fit_once, observed_data, turned_to_nuts
 from mcpbayes.specification.loading import to_toml
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
@@ -39,7 +39,11 @@ def world_seed(seed: int, place: int) -> int:
 
 
 def refit(
-    arms: Sequence[xr.Dataset], model: Specification, seed: int, central: xr.Dataset | None = None
+    arms: Sequence[xr.Dataset],
+    model: Specification,
+    seed: int,
+    central: xr.Dataset | None = None,
+    report: Report | None = None,
 ) -> list[xr.DataTree]:
     """Fit every world, one after the other: a fit uses the cores itself, and side by side they took as long (measured).
 
@@ -55,6 +59,8 @@ def refit(
     central : xarray.Dataset, optional
         The data that stand for those of all worlds: the proposal distribution of a fit to these is tried first. Worlds
         draw proposals of their own from it and weigh them by their own posteriors.
+    report : callable, optional
+        Receives a line per fit of the two-pool model, which is compiled once for all worlds.
 
     Raises
     ------
@@ -63,12 +69,12 @@ def refit(
     """
     every = thinning(arms[0], model, len(arms))
     jobs = [(data, world_seed(seed, place), every) for place, data in enumerate(arms)]
-    wanted = model.sampling.engine
+    wanted = "nuts" if model.family == words.TWO_POOL else model.sampling.engine
     guide = explored(central, model, seed)[1] if central is not None and wanted != "nuts" else None
     results = [_with_engine(*job, model, "collapsed", guide) for job in jobs] if wanted != "nuts" else []
     failed = [result[words.SAMPLE_STATS] for result in results if not result[words.SAMPLE_STATS].attrs["passed"]]
     if wanted == "nuts" or (wanted == "auto" and failed):
-        results = [_with_engine(*job, model, "nuts") for job in jobs]
+        results = _by_nuts(jobs, model, report)
     if wanted == "auto" and failed:
         said = [turned_to_nuts(failed[0].to_dataset()).as_dict()]
         for result in results:
@@ -78,11 +84,34 @@ def refit(
     return results
 
 
+def _by_nuts(
+    jobs: Sequence[tuple[xr.Dataset, int, int]], model: Specification, report: Report | None
+) -> list[xr.DataTree]:
+    """Fit every world by NUTS; worlds of two pools share one compiled model, since only numbers differ in them."""
+    sampler = None
+    if model.family == words.TWO_POOL:
+        from mcpbayes.inference.nuts import compiled_once  # brings PyMC
+
+        sampler = compiled_once(jobs[0][0], model, report)
+    results = []
+    for place, job in enumerate(jobs):
+        if sampler is not None and report is not None:
+            report(f"fit {place + 1} of {len(jobs)}")
+        results.append(_with_engine(*job, model, "nuts", sampler=sampler))
+    return results
+
+
 def _with_engine(
-    data: xr.Dataset, seed: int, every: int, model: Specification, engine: str, guide: Proposals | None = None
+    data: xr.Dataset,
+    seed: int,
+    every: int,
+    model: Specification,
+    engine: str,
+    guide: Proposals | None = None,
+    sampler: Sampler | None = None,
 ) -> xr.DataTree:
     own = replace(model, sampling=replace(model.sampling, engine=engine))
-    return fit_once(data, own, seed=seed, every=every, guide=guide)
+    return fit_once(data, own, seed=seed, every=every, guide=guide, sampler=sampler)
 
 
 def thinning(arms: xr.Dataset, model: Specification, worlds: int) -> int:
@@ -159,7 +188,8 @@ def pool(results: Sequence[xr.DataTree], central: xr.Dataset, values: Mapping[st
         Worlds differ in size, or do not store the effects of comparisons.
     """
     groups = {words.DATA: central, words.OBSERVED_DATA: observed_data(central)}
-    for name in (words.POSTERIOR, words.SAMPLE_STATS, words.LOG_LIKELIHOOD):
+    two_pools = central.attrs["family"] == words.TWO_POOL  # without log likelihoods of studies
+    for name in (words.POSTERIOR, words.SAMPLE_STATS, *(() if two_pools else (words.LOG_LIKELIHOOD,))):
         parts = [result[name].to_dataset() for result in results if name in result.children]
         if len(parts) < len(results):
             raise ValueError(f"group {name} is missing in some worlds: effects that are not stored cannot be pooled")
@@ -168,7 +198,7 @@ def pool(results: Sequence[xr.DataTree], central: xr.Dataset, values: Mapping[st
     if DISPERSION in values:
         groups[words.POSTERIOR].attrs[words.WORLDS_DRAWN] = 1
     order = (words.DATA, words.POSTERIOR, words.SAMPLE_STATS, words.LOG_LIKELIHOOD, words.OBSERVED_DATA)
-    tree = xr.DataTree.from_dict({name: groups[name] for name in order})
+    tree = xr.DataTree.from_dict({name: groups[name] for name in order if name in groups})
     problems = [problem for result in results for problem in json.loads(result.attrs["problems"])]
     unique = list({json.dumps(problem, sort_keys=True): problem for problem in problems}.values())
     tree.attrs = {
@@ -198,7 +228,7 @@ def _along_chains(parts: Sequence[xr.Dataset]) -> xr.Dataset:
     return xr.Dataset(variables, kept | {"chain": np.arange(chains * len(parts)), "world": world})
 
 
-#: Diagnostics of one fit → the worse of several; the last three are there where draws were thinned.
+#: Diagnostics of one fit → the worse of several; the last four are there where draws were thinned.
 _WORSE: Final[dict[str, Callable[[list[Any]], Any]]] = {
     "pareto_k": np.max,
     "efficiency": np.min,
@@ -207,6 +237,7 @@ _WORSE: Final[dict[str, Callable[[list[Any]], Any]]] = {
     "r_hat": np.fmax.reduce,
     "ess_bulk": np.fmin.reduce,
     "ess_tail": np.fmin.reduce,
+    "divergences": np.sum,
 }
 
 

@@ -15,6 +15,8 @@ from mcpbayes.streams import generator
 WORLDS: Final = 8
 #: Triples of factors behind every analysis: midpoints of as many strata of each factor, so that medians are exact.
 TRIPLES: Final = 4096
+#: Its multiples, modulo 1, leave no large gaps, however many they are.
+_GOLDEN: Final = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,26 @@ def central(factors: FactorSet) -> Central:
 def strata(factors: FactorSet, count: int) -> list[Triples]:
     """Return the triples cut into equally probable strata of q, in its order."""
     return _split(draw_triples(factors), count)
+
+
+def pairs(factors: FactorSet, count: int) -> list[Central]:
+    """Return equally probable pairs of q and k_F, in the order of q: for models that hang on both.
+
+    Parameters
+    ----------
+    factors : FactorSet
+    count : int
+
+    Notes
+    -----
+    A Latin hypercube: every pair has the median q of its stratum, as `strata`, and the k_F of one of `count` equally
+    probable quantiles within it, which strata meet in the order of the multiples of the golden ratio, modulo 1.
+    """
+    order = np.argsort(np.argsort(np.arange(count) * _GOLDEN % 1))
+    return [
+        Central(float(np.quantile(part.k_f, (place + 0.5) / count)), float(np.median(part.q)))
+        for part, place in zip(strata(factors, count), order, strict=True)
+    ]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,15 @@ from mcpbayes.estimands.targets import POPULATION
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.wording import interval_name, number_text
 from mcpbayes.evidence.findings import count_problems, failing_rows, row_problems
-from mcpbayes.output.folder import CROSSINGS, FIGURES, FORECAST, FORECAST_RECORD, FORECAST_SCENARIOS, FORECAST_SHARES
+from mcpbayes.output.folder import (
+    CROSSINGS,
+    FIGURES,
+    FORECAST,
+    FORECAST_RECORD,
+    FORECAST_SCENARIOS,
+    FORECAST_SHARES,
+    FORECAST_TURNOVER,
+)
 from mcpbayes.output.forecast_tables import (
     crossing_table,
     forecast_scenario_table,
@@ -64,7 +72,7 @@ def write_forecast(
     out : str or Path
         An existing folder, such as that of the run; other files in it stay.
     tables : dict of str to DataFrame
-        Of `forecast_tables`.
+        Of `forecast_tables`, perhaps with that of `mcpbayes.turnover_sensitivity`.
     figures : bool
         Draw the figures of the average too.
     command : str
@@ -83,6 +91,7 @@ def write_forecast(
             (draft / FIGURES / name).write_bytes(content)
         record = json.dumps(_record(result, command, settings), indent=2, ensure_ascii=False) + "\n"
         (draft / FORECAST_RECORD).write_text(record, encoding="utf-8", newline="\n")
+        (out / FORECAST_TURNOVER).unlink(missing_ok=True)
         for name in words.FORECAST_FIGURES:
             for end in ("svg", "png"):
                 (out / FIGURES / f"{name}.{end}").unlink(missing_ok=True)

@@ -14,9 +14,9 @@ from mcpbayes.estimands.counting import CHANGES
 from mcpbayes.estimands.courses import Content
 from mcpbayes.estimands.curves import CHANGE, SCENARIO
 from mcpbayes.estimands.forecast import of_table, shares
+from mcpbayes.estimands.pooled import drawn_worlds, summarise_draws, worlds_of
 from mcpbayes.estimands.targets import POPULATION
 from mcpbayes.estimands.tree import group, specification
-from mcpbayes.monte_carlo.summaries import summarise_draws
 from mcpbayes.output.summary import SHARES as SUMMARY_SHARES
 from mcpbayes.output.summary import SUMMARY
 from mcpbayes.specification.structure import SummarySection
@@ -50,13 +50,15 @@ SHARES: Final = (SUMMARY_SHARES[0], *PLACE[2:], *SUMMARY_SHARES[1:])
 _QUANTITIES: Final = ("log_delta_mcp", "delta_mcp", "soc_change", "mcp_efficacy_treatment")
 
 
-def forecast_table(result: xr.DataTree) -> pd.DataFrame:
+def forecast_table(result: xr.DataTree, *, every_row: bool = True) -> pd.DataFrame:
     """Return every quantity of a forecast at every horizon.
 
     Parameters
     ----------
     result : DataTree
         With group ``forecast``.
+    every_row : bool
+        With the studies and comparisons of the table; else the levels mean and new alone.
 
     Returns
     -------
@@ -64,18 +66,25 @@ def forecast_table(result: xr.DataTree) -> pd.DataFrame:
         Columns `FORECAST`, ``units`` among them, levels in the order mean, new, study, comparison. ``effect`` and
         ``log_delta_mcp`` are log ratios, ``delta_mcp``, ``mcp_efficacy_treatment`` and ``average_change`` (level mean
         alone) fractions, ``soc_change`` in g per kg (Mg per ha of stocks); ``prob_positive`` is blank for the efficacy.
-        ``extrapolated`` says that the horizon lies beyond the longest duration of the table.
+        ``extrapolated`` says that the horizon lies beyond the longest duration of the table. R-hat and ESS of a result
+        that is pooled over worlds are of draws standardised within them, and its ``mcse_mean`` holds what lies between
+        worlds of drawn CVs, as in `mcpbayes.summarise`.
 
     Raises
     ------
     StageError
         `mcpbayes.forecast` was not called.
     """
-    section = specification(result).summary
-    return _of_all_levels(result, "quantities", lambda found: _quantities(found, section), FORECAST)
+    section, posterior = specification(result).summary, group(result, words.POSTERIOR)
+    worlds, drawn = worlds_of(posterior), drawn_worlds(posterior)
+
+    def rows(found: xr.Dataset) -> pd.DataFrame:
+        return _quantities(found, section, worlds, drawn)
+
+    return _of_levels(result, "quantities", rows, FORECAST, every_row)
 
 
-def _quantities(found: xr.Dataset, section: SummarySection) -> pd.DataFrame:
+def _quantities(found: xr.Dataset, section: SummarySection, worlds: int, drawn: bool) -> pd.DataFrame:
     """Return the rows of targets of one level."""
 
     def by_pool(name: str) -> dict[str, xr.DataArray]:
@@ -86,7 +95,7 @@ def _quantities(found: xr.Dataset, section: SummarySection) -> pd.DataFrame:
         draws |= by_pool("average_change")
     stacked = np.stack([each.transpose("target", "horizon", "chain", "draw").values for each in draws.values()], axis=2)
     kind, prob = section.interval_kind, section.interval_prob
-    columns = summarise_draws(stacked.reshape(-1, *stacked.shape[3:]), kind, prob)
+    columns = summarise_draws(stacked.reshape(-1, *stacked.shape[3:]), kind, prob, worlds, drawn=drawn)
     each = {name: columns[name] for name in SUMMARY if name in columns}
     of_draws = {"quantity": list(draws), "units": [one.attrs["units"] for one in draws.values()]}
     repeats = stacked.shape[0] * stacked.shape[1]
@@ -96,13 +105,15 @@ def _quantities(found: xr.Dataset, section: SummarySection) -> pd.DataFrame:
     return pd.DataFrame(_places(found, len(draws)) | named | each | constant)
 
 
-def forecast_scenario_table(result: xr.DataTree) -> pd.DataFrame:
+def forecast_scenario_table(result: xr.DataTree, *, every_row: bool = True) -> pd.DataFrame:
     """Return the probability of every class at every horizon, zeros included, and of what the ratio does.
 
     Parameters
     ----------
     result : DataTree
         With group ``forecast``.
+    every_row : bool
+        As `forecast_table`.
 
     Returns
     -------
@@ -116,7 +127,7 @@ def forecast_scenario_table(result: xr.DataTree) -> pd.DataFrame:
     StageError
         `mcpbayes.forecast` was not called.
     """
-    return _of_all_levels(result, "scenarios", _scenarios, SCENARIOS)
+    return _of_levels(result, "scenarios", _scenarios, SCENARIOS, every_row)
 
 
 def _scenarios(found: xr.Dataset) -> pd.DataFrame:
@@ -171,7 +182,7 @@ def crossing_table(result: xr.DataTree) -> pd.DataFrame:
         "interval_kind": section.interval_kind,
         "interval_prob": section.interval_prob,
     }
-    return _of_all_levels(result, "crossings", lambda found: _crossings(found, constant), CROSSINGS)
+    return _of_levels(result, "crossings", lambda found: _crossings(found, constant), CROSSINGS)
 
 
 def _crossings(found: xr.Dataset, constant: dict[str, object]) -> pd.DataFrame:
@@ -207,7 +218,9 @@ def forecast_share_table(result: xr.DataTree) -> pd.DataFrame:
     """
     section, found = specification(result).summary, shares(result)
     share = found["share"].transpose("group", "horizon", "scenario", "chain", "draw").values
-    each = summarise_draws(share.reshape(-1, *share.shape[3:]), section.interval_kind, section.interval_prob)
+    posterior, draws = group(result, words.POSTERIOR), share.reshape(-1, *share.shape[3:])
+    worlds, drawn = worlds_of(posterior), drawn_worlds(posterior)
+    each = summarise_draws(draws, section.interval_kind, section.interval_prob, worlds, drawn=drawn)
     columns = {name: each[name] for name in ("mean", "median", "lower", "upper")} | {
         "interval_kind": section.interval_kind,
         "interval_prob": section.interval_prob,
@@ -220,15 +233,20 @@ def forecast_share_table(result: xr.DataTree) -> pd.DataFrame:
     return pd.DataFrame(named | columns, columns=list(SHARES))
 
 
-def _of_all_levels(
-    result: xr.DataTree, content: Content, rows: Callable[[xr.Dataset], pd.DataFrame], columns: tuple[str, ...]
+def _of_levels(
+    result: xr.DataTree,
+    content: Content,
+    rows: Callable[[xr.Dataset], pd.DataFrame],
+    columns: tuple[str, ...],
+    every_row: bool = True,
 ) -> pd.DataFrame:
     """Return the rows of the levels mean and new, then those of studies and comparisons, a few targets at a time."""
 
     def walk() -> Iterator[Callable[[], xr.Dataset]]:
         found = group(result, words.FORECAST)
         yield from (partial(_of_level, found, level) for level in POPULATION)
-        yield from of_table(result, content)
+        if every_row:
+            yield from of_table(result, content)
 
     parts = in_threads(lambda part: rows(part()), walk())
     return pd.concat(parts, ignore_index=True)[list(columns)]

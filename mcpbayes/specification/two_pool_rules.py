@@ -21,8 +21,8 @@ def check_two_pools(
     Raises
     ------
     SpecificationError
-        The duration as a moderator, kinds of treatment as a level, another engine than NUTS, several worlds, an
-        estimated correlation over plots, coefficients with flat priors.
+        The duration as a moderator, kinds of treatment as a level, another engine than NUTS, an estimated correlation
+        over plots, coefficients with flat priors.
     """
     durations = {DURATION, data.columns.get(DURATION, DURATION)}
     for name in grammar.parse(moderators.formula):
@@ -43,10 +43,11 @@ def check_two_pools(
             "take 'nuts'",
             "sampling.engine",
         )
-    if sampling.worlds != 1:
-        raise SpecificationError("the two-pool family is fitted once; leave it 1", "sampling.worlds")
     if WITHIN in priors and priors[WITHIN].update:
-        raise SpecificationError("the two-pool family does not estimate this correlation", f"priors.{WITHIN}.update")
+        raise SpecificationError(
+            "the two-pool family does not estimate this correlation; leave update out, so that worlds carry it",
+            f"priors.{WITHIN}.update",
+        )
     for role, prior in priors.items():
         if prior.distribution == "flat" and role != "baseline":
             raise SpecificationError(

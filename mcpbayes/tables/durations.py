@@ -27,14 +27,6 @@ _BESIDE: Final = re.compile(
     r"observational|common garden|meso ?cosm|micro ?cosm|incubation|\bpots?\b"
 )
 
-#: How to see what hangs on the turnover rates. Equal rates would leave out which pool is the faster one, on which the
-#: ratio hangs most.
-_CROSSED: Final = (
-    "--set priors.turnover_rate.distribution=fixed with --set 'priors.turnover_rate.value={necromass=0.025, "
-    "non_microbial=0.064}', then with {necromass=0.064, non_microbial=0.025} (the quartiles of the shipped prior, "
-    "crossed: the ratio hangs on which pool is the faster one)"
-)
-
 #: Longest by shortest duration from which on durations are called different.
 LEAST_SPAN: Final = 1.5
 
@@ -202,6 +194,7 @@ def equal_durations(years: pd.Series, name: str = DURATION) -> list[Problem]:
             column=name,
             value=f"{low:g}" if low == high else f"{low:g} to {high:g}",
             expected=f"comparisons of several durations, the longest at least {LEAST_SPAN:g} times the shortest",
-            remedy=f"Repeat the run with fixed rates to see what hangs on them: {_CROSSED}.",
+            remedy="After the run, mcpbayes forecast DIR --years 10,20,50 --turnover repeats it with rates fixed at "
+            "quartiles of their prior, equal and crossed, and shows what hangs on them.",
         )
     ]

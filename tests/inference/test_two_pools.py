@@ -9,7 +9,7 @@ from pytensor.compile.mode import Mode
 from scipy import integrate, stats
 
 from mcpbayes.errors import SpecificationError
-from mcpbayes.inference.builders.two_pool import _log_density, _placed
+from mcpbayes.inference.builders.two_pool import _log_density, _placed, _placed_pair, build_model, fixed_rates, measured
 from mcpbayes.inference.tree import build_hierarchy
 from mcpbayes.inference.two_pool_arms import draw_baselines, observed_arms
 from mcpbayes.inference.two_pool_completion import prior_overlap
@@ -18,6 +18,7 @@ from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
 from mcpbayes.specification.loading import from_toml, load_model, to_toml
 from mcpbayes.specification.structure import Prior
 from mcpbayes.tables.arms import prepare
+from mcpbayes.tables.cvs import with_cv
 
 PYTHON = Mode(linker="py", optimizer=None)
 MODEL = load_model("two-pool", settings=["data.dispersion.sd_model=reported"])
@@ -111,6 +112,59 @@ def test_how_a_residual_is_placed_leaves_its_prior_as_it_is(spread, precision):
     assert value == pytest.approx(stats.norm.logpdf(at) + np.log(slope), abs=1e-10)
 
 
+@pytest.mark.parametrize("spread", [(0.0, 0.0, 0.0), (0.01, 0.3, 0.4), (0.6, -0.3, 0.2)])
+@pytest.mark.parametrize("observed", [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_how_a_pair_of_residuals_is_placed_leaves_its_prior_as_it_is(spread, observed):
+    """Density of x from the model = density of standard normals z(x) times |dz/dx|."""
+    precision = (
+        np.linalg.inv([[0.03, 0.01], [0.01, 0.02]]) if all(observed) else np.diag([30.0, 50.0] * np.array(observed))
+    )
+    with pm.Model(coords={"comparison": ["one"], "pool": ["a", "b"]}) as model:
+        lower, distance = [pt.as_tensor([a]) for a in spread], [np.array([0.4]), np.array([-0.2])]
+        pair = _placed_pair("w", ("comparison", "pool"), lower, precision[None], distance)
+        z = pm.Deterministic("z", pt.concatenate(pair))
+    x = np.array([[0.7, -1.1]])
+    value = float(model.compile_logp(mode=PYTHON)({"w_standard": x}))
+    slopes = [pt.grad(z[i], model["w_standard"], disconnected_inputs="ignore")[0] for i in (0, 1)]
+    at, jacobian = pytensor.function([model["w_standard"]], [z, pt.stack(slopes)], mode=PYTHON)(x)
+    assert value == pytest.approx(stats.norm.logpdf(at).sum() + np.log(abs(np.linalg.det(jacobian))), abs=1e-10)
+
+
+def test_a_pair_is_placed_where_a_normal_model_has_it():
+    """Mean and covariance of z, x being standard normal, are those of A z = d measured: Λ⁻¹ A'P d and Λ⁻¹."""
+    a, d = np.array([[0.5, 0.0], [0.3, 0.4]]), np.array([0.4, -0.2])
+    p = np.linalg.inv([[0.03, 0.01], [0.01, 0.02]])
+    with pm.Model(coords={"comparison": ["one"], "pool": ["a", "b"]}) as model:
+        lower = [pt.as_tensor([value]) for value in (a[0, 0], a[1, 0], a[1, 1])]
+        pair = _placed_pair("w", ("comparison", "pool"), lower, p[None], [d[:1], d[1:]])
+    place = pytensor.function([model["w_standard"]], list(pair), mode=PYTHON)
+    rows = [np.concatenate(place(np.array([x]))) for x in ([0.0, 0.0], [1.0, 0.0], [0.0, 1.0])]
+    inverse = np.linalg.inv(np.eye(2) + a.T @ p @ a)
+    np.testing.assert_allclose(rows[0], inverse @ a.T @ p @ d, atol=1e-12)
+    factor = np.column_stack([rows[1] - rows[0], rows[2] - rows[0]])
+    np.testing.assert_allclose(factor @ factor.T, inverse, atol=1e-12)
+
+
+def test_worlds_and_fixed_rates_share_a_model(arms):
+    """The density of a model given other data, and other rates, is that of the model built for them."""
+
+    def fixed(necromass, rest):
+        rates = f"priors.turnover_rate.value={{necromass={necromass}, non_microbial={rest}}}"
+        return load_model("two-pool", settings=["priors.turnover_rate.distribution=fixed", rates])
+
+    cv = arms["cv"].transpose("arm", "outcome").values * np.random.default_rng(4).uniform(0.7, 1.5, arms["cv"].shape)
+    other = with_cv(arms, cv, bias_correction=True)
+    shared, own = build_model(arms, fixed(0.02, 0.06)), build_model(other, fixed(0.05, 0.03))
+    point = own.initial_point()
+    before = float(shared.compile_logp(mode=PYTHON)(point))
+    with shared:
+        pm.set_data(measured(other) | fixed_rates(fixed(0.05, 0.03)))
+    after = float(shared.compile_logp(mode=PYTHON)(point))
+    assert after == pytest.approx(float(own.compile_logp(mode=PYTHON)(point)), abs=1e-10)
+    assert abs(after - before) > 0.1
+    assert fixed_rates(MODEL) == {}
+
+
 def test_overlap_is_one_for_the_prior_and_small_for_what_the_data_decided():
     prior = Prior("lognormal", {"median": 0.04, "sd_log": 0.7})
     rng = np.random.default_rng(1)
@@ -141,7 +195,6 @@ def test_simulated_rows_follow_the_equations_and_the_design_can_stay():
         ("levels.kind=auto", "levels.kind: the two-pool family has no level of treatment kinds"),
         ("sampling.engine=collapsed", "sampling.engine: .* take 'nuts'"),
         ("moderators.formula=~ duration_years", "moderators.formula: duration_years is the time in the two-pool"),
-        ("sampling.worlds=4", "sampling.worlds: the two-pool family is fitted once"),
         ("priors.intercept.distribution=flat", "priors.intercept.distribution: short durations tell little"),
         ("data.outcomes=['soc']", "data.outcomes: expected both pools"),
         ("data.layout=contrast", "data.layout: expected 'comparison', 'arm' or 'plot', the layouts of the two-pool"),

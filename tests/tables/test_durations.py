@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from mcpbayes.errors import DataError, SpecificationError
+from mcpbayes.evidence.turnover import quartile_rates
 from mcpbayes.inference.two_pool_simulation import simulate_two_pools
 from mcpbayes.specification.catalogue import read_card
 from mcpbayes.specification.loading import load_model
@@ -148,16 +149,20 @@ def test_durations_that_hardly_differ_or_are_none(table):
     assert problem.severity == "error" and "no duration is above 0" in problem.message
 
 
-def test_the_rates_advised_for_equal_durations_are_accepted(table):
-    """Which pool is the faster one decides about the ratio: both crossed cases."""
+def test_equal_durations_name_the_command_that_shows_what_hangs_on_the_rates(table):
     (problem,) = found(table.assign(duration_years=12.0), "equal-durations")
-    pairs = re.findall(r"\{[^}]+\}", str(problem.remedy))
-    for rates in (pairs, re.findall(r"value=(\{[^}]+\})", read_card("two-pool"))):
-        fixed = "priors.turnover_rate.distribution=fixed"
-        models = [load_model("two-pool", settings=[fixed, f"priors.turnover_rate.value={one}"]) for one in rates]
-        values = [model.priors["turnover_rate"].parameters["value"] for model in models]
-        assert values[0] == {"necromass": 0.025, "non_microbial": 0.064}
-        assert values[1] == {"necromass": 0.064, "non_microbial": 0.025}
+    assert "k are not identified" in str(problem)
+    assert "mcpbayes forecast DIR --years 10,20,50 --turnover" in str(problem)
+
+
+def test_the_rates_of_the_card_are_the_quartiles_of_the_prior(table):
+    """As the command that repeats fits has them: which pool is the faster one decides about the ratio."""
+    (rates,) = re.findall(r"value=(\{[^}]+\})", read_card("two-pool"))
+    settings = ["priors.turnover_rate.distribution=fixed", f"priors.turnover_rate.value={rates}"]
+    shown = load_model("two-pool", settings=settings).priors["turnover_rate"].parameters["value"]
+    assert shown == {"necromass": 0.025, "non_microbial": 0.064}
+    made = quartile_rates(load_model("two-pool").priors["turnover_rate"])["necromass slow"]
+    assert {pool: round(rate, 3) for pool, rate in made.items()} == shown
 
 
 def test_without_a_pool_the_model_that_takes_one_is_advised(table):

@@ -2,13 +2,13 @@
 
 Flat baselines of SOC are integrated out. Effects enter nonlinearly, so that nothing else has a closed form: the ratio
 of every control, effects of studies and sites and the residuals of comparisons are sampled. Effects of studies and
-sites are non-centred. Of ratios and of necromass residuals, which the arms measure directly, only the distance from
-what they would be in a normal model is sampled (`_placed`): non-centred ones left chains slow where residuals are
-large.
+sites are non-centred. Of ratios and of residuals, which the arms measure, only the distance from what they would be in
+a normal model is sampled (`_placed`, `_placed_pair`): non-centred ones left chains slow where residuals are large, and
+where those of one pool are large and of the other near zero.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import pymc as pm
@@ -20,7 +20,7 @@ from mcpbayes.inference.builders import priors
 from mcpbayes.inference.builders.algebra import sum_into
 from mcpbayes.inference.root import coefficient_prior
 from mcpbayes.inference.tree import Hierarchy, build_hierarchy
-from mcpbayes.inference.two_pool_arms import observed_arms
+from mcpbayes.inference.two_pool_arms import MOST_TREATED, observed_arms
 from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
 from mcpbayes.specification.prior_rules import MU_R, SIGMA_R, TURNOVER
 from mcpbayes.specification.priors import number
@@ -31,10 +31,23 @@ Tensor = Any  # PyTensor's variables carry no useful static type
 #: What was measured, by name, as data of the model or as plain arrays.
 Seen = Mapping[str, Any]
 
+_FIXED: Final = f"{TURNOVER}_fixed"
+
 
 def measured(data: xr.Dataset) -> dict[str, Any]:
     """Return what of a table is data of the model; the rest, who belongs to whom, is its structure."""
     return {**vars(observed_arms(build_hierarchy(data))), "years": data[words.DURATION].values}
+
+
+def fixed_rates(model: Specification) -> dict[str, Any]:
+    """Return turnover rates that are fixed, per year, which are data of the model too; nothing where they have a prior.
+
+    Models that differ in them share a compiled one.
+    """
+    prior = model.priors[TURNOVER]
+    if prior.distribution != "fixed":
+        return {}
+    return {_FIXED: np.array([number(prior, "value", pool) for pool in words.PARTS_OF_SOC], dtype=float)}
 
 
 def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
@@ -50,7 +63,8 @@ def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
     -------
     pymc.Model
         Named variables as in group ``posterior``, all but ``baseline``; the likelihood is the potential ``arms``.
-        What was measured is held as data of the model (`measured`): tables of one structure share a compiled model.
+        What was measured is held as data of the model (`measured`), and so are fixed turnover rates (`fixed_rates`):
+        tables of one structure share a compiled model.
     """
     tree = build_hierarchy(data)
     names = [str(name) for name in data["coefficient"].values]
@@ -70,8 +84,8 @@ def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
         if with_sites:
             change = change + _effects("site", model)[tree.site_of_comparison]
         moved = log_pool_change(change, _turnover_rates(model), seen["years"][:, None], pt)
-        pools = moved + _residuals(model, seen, moved[:, 0])
         here = ratio[tree.control[tree.arm]]
+        pools = moved + _residuals(model, seen, moved, here)
         effect = [pools[:, 0], log_soc_change(pools[:, 0], pools[:, 1], here, pt)]
         pm.Potential("arms", _log_density(tree, seen, pt.log(ratio), effect))
     return built
@@ -113,6 +127,29 @@ def _placed(name: str, dim: str, spread: Tensor, precision: Tensor, distance: Te
     return placed
 
 
+def _placed_pair(
+    name: str, dims: tuple[str, str], lower: Sequence[Tensor], precision: Tensor, distance: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Add z ~ N(0, I), two per node, of which a measurement says: A z = distance, with a precision.
+
+    `lower` is A, (a₁₁, a₂₁, a₂₂) with a₁₂ = 0; `precision` P (node, 2, 2); `distance` d, two (node,). Sampled is x,
+    near N(0, I): with Λ = I + A'PA and b = A'P d, z₂ given z₁ has mean (b₂ − Λ₁₂ z₁)/Λ₂₂ and precision Λ₂₂; z₁ alone
+    has mean (b₁ − Λ₁₂ b₂/Λ₂₂)/S and precision S = Λ₁₁ − Λ₁₂²/Λ₂₂.
+    """
+    a11, a21, a22 = lower
+    p11, p12, p22 = precision[:, 0, 0], precision[:, 0, 1], precision[:, 1, 1]
+    pull = [p11 * distance[0] + p12 * distance[1], p12 * distance[0] + p22 * distance[1]]
+    b1, b2 = a11 * pull[0] + a21 * pull[1], a22 * pull[1]
+    cross, second = a22 * (a11 * p12 + a21 * p22), 1 + a22**2 * p22
+    first = 1 + a11**2 * p11 + 2 * a11 * a21 * p12 + a21**2 * p22 - cross**2 / second
+    free = pm.Normal(f"{name}_standard", dims=dims)
+    z1 = (b1 - cross * b2 / second) / first + free[:, 0] / pt.sqrt(first)
+    z2 = (b2 - cross * z1) / second + free[:, 1] / pt.sqrt(second)
+    squares = pt.sum(free**2) - pt.sum(z1**2 + z2**2)
+    pm.Potential(f"{name}_placed", 0.5 * (squares - pt.sum(pt.log(first) + pt.log(second))))
+    return z1, z2
+
+
 def _spread(level: str, model: Specification) -> tuple[Tensor, Any]:
     """Add τ (pool,) and ρ of a level; return τ and the lower factor of the correlation matrix."""
     tau = priors.standard_deviations(f"tau_{level}", model.priors[f"tau_{level}"], words.PARTS_OF_SOC, "pool")
@@ -132,12 +169,22 @@ def _effects(level: str, model: Specification) -> Tensor:
     return _scaled(level, tau, factor, standard[:, 0], standard[:, 1])
 
 
-def _residuals(model: Specification, seen: Seen, moved: Tensor) -> Tensor:
-    """Add τ, ρ and the residuals w of comparisons, (comparison, pool), where ln f_N has `moved` to."""
+def _residuals(model: Specification, seen: Seen, moved: Tensor, ratio: Tensor) -> Tensor:
+    """Add τ, ρ and the residuals w of comparisons, (comparison, pool), where ln f (comparison, pool) has `moved` to.
+
+    Where the arms measured both pools, ln f_P follows from θ_N, θ_C and r₀; around these values θ_C moves by the share
+    s of necromass in the treated SOC with ln f_N, and by 1 − s with ln f_P.
+    """
     tau, factor = _spread("comparison", model)
-    distance = seen["contrast"] - moved
-    first = _placed("comparison_necromass", "comparison", tau[0], seen["contrast_precision"], distance)
-    second = pm.Normal("comparison_rest_standard", dims="comparison")
+    measured, precision = seen["contrast"], seen["contrast_precision"]
+    necromass = pt.switch(precision[:, 0, 0] > 0, measured[:, 0], moved[:, 0])
+    share = pt.minimum(ratio * pt.exp(necromass - measured[:, 1]), MOST_TREATED)
+    rest = measured[:, 1] + pt.log((1 - share) / (1 - ratio))
+    off = necromass - moved[:, 0], rest - moved[:, 1]
+    spread = tau[0], tau[1] * factor[1][0], tau[1] * factor[1][1]
+    lower = spread[0], share * spread[0] + (1 - share) * spread[1], (1 - share) * spread[2]
+    distance = off[0], share * off[0] + (1 - share) * off[1]
+    first, second = _placed_pair("comparison", ("comparison", "pool"), lower, precision, distance)
     return _scaled("comparison", tau, factor, first, second)
 
 
@@ -145,7 +192,7 @@ def _turnover_rates(model: Specification) -> Tensor:
     """Add k of both pools, per year."""
     prior = model.priors[TURNOVER]
     if prior.distribution == "fixed":
-        rates = pt.as_tensor([number(prior, "value", pool) for pool in words.PARTS_OF_SOC])
+        rates = pm.Data(_FIXED, fixed_rates(model)[_FIXED])
     else:
         median, spread = (
             np.array([number(prior, key, pool) for pool in words.PARTS_OF_SOC]) for key in ("median", "sd_log")
