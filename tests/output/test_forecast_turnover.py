@@ -70,14 +70,14 @@ def test_the_table_has_every_setting_beside_the_result(result, table):
     assert set(table["quantity"]) == {"log_delta_mcp", "delta_mcp", "soc_change"}
     assert set(table["interval_kind"]) == {"eti"} and set(table["interval_prob"]) == {0.95}
     own = table[table["setting"] == "as analysed"]
-    plain = mb.forecast_table(mb.forecast(result, [50]))
+    plain = mb.forecast_table(mb.forecast(result, [50]), every_row=False)
     plain = plain[plain["quantity"].isin(set(table["quantity"]))].reset_index(drop=True)
     pd.testing.assert_frame_equal(own[list(plain.columns)].reset_index(drop=True), plain)
 
 
 def test_a_refit_has_its_own_numbers_rates_and_likeliest_class(result, table):
     refit = mb.forecast(turnover.refits_at_quartiles(result)["necromass slow"], [50])
-    found, mine = mb.forecast_table(refit), table[table["setting"] == "necromass slow"]
+    found, mine = mb.forecast_table(refit, every_row=False), table[table["setting"] == "necromass slow"]
     expected = found[found["quantity"].isin(set(table["quantity"]))]["median"]
     np.testing.assert_array_equal(mine["median"], expected)
     assert mine["turnover_rate[necromass]"].iloc[0] == pytest.approx(LOW)
