@@ -107,9 +107,9 @@ def test_weights_and_a_fit_without_the_study_agree_and_models_are_compared(folde
     weighed = np.flatnonzero(found["attempt"].values == 0)
     number = int(weighed[found["pareto_k"].values[weighed].argmax()])
     data, seed = result["data"].to_dataset(), int(result.attrs["seed"])
-    one, tree = found.isel(left_out=number), build_hierarchy(data)
+    one, tree, posterior = found.isel(left_out=number), build_hierarchy(data), result["posterior"].to_dataset()
     drawn = two_pools_without(data, specification(result))(number, 5)
-    again = by_refit(data, tree, *drawn, number, seed, by_weights(data, tree, result["posterior"], number, seed))
+    again = by_refit(data, tree, *drawn, number, seed, by_weights(data, tree, posterior, number, seed))
     assert again.reason == ""
     assert abs(again.elpd - float(one["elpd"])) < 4 * np.hypot(again.elpd_mcse, float(one["elpd_mcse"]))
 

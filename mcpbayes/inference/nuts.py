@@ -89,7 +89,7 @@ def two_pools_without(data: xr.Dataset, model: Specification) -> Callable[[int, 
         Of the position of the study and a seed; gives posterior and sample_stats as `sample`. The study keeps its
         place: its effects and control ratios are draws from the population.
     """
-    compiled = nutpie.compile_pymc_model(two_pool.build_model(data, model))
+    compiled: Any = nutpie.compile_pymc_model(two_pool.build_model(data, model))
 
     def draw(study: int, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
         return draws_of(compiled.with_data(**two_pool.measured_without(data, study)), model, seed)

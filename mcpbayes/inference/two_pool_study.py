@@ -11,7 +11,7 @@ likelihood. `Study.contrasts`: of the within-control contrasts, ln N of the cont
 measured ratios do not count, and r₀ is known from the population only.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -111,8 +111,8 @@ class Population:
 
     def at(self, now: slice) -> "Population":
         """Return some of the draws."""
-        parts = {each.name: getattr(self, each.name) for each in fields(self)}
-        return Population(**{name: None if values is None else values[now] for name, values in parts.items()})
+        parts = (self.beta, self.rate, self.middle, self.spread, self.study, self.comparison)
+        return Population(*(values[now] for values in parts), None if self.site is None else self.site[now])
 
 
 @dataclass(frozen=True, eq=False)

@@ -161,9 +161,8 @@ def _refuse_further(name: str, here: xr.Dataset, there: xr.Dataset) -> None:
 
 def _refuse_other_numbers(names: tuple[str, str], one: xr.DataArray, other: xr.DataArray, what: str) -> None:
     """Refuse numbers of arms that differ by more than rounding."""
-    dims = one.dims
-    values = [each.transpose(*dims).values for each in (one, other)]
-    apart = ~np.isclose(*values, rtol=0, atol=_ROUNDING, equal_nan=True)
+    here, there = (np.asarray(each.transpose("arm", ...).values, dtype=float) for each in (one, other))
+    apart = ~np.isclose(here, there, rtol=0, atol=_ROUNDING, equal_nan=True)
     if apart.any():
         arms = one["arm"].values.astype(str)[apart.reshape(len(apart), -1).any(axis=1)]
         raise StageError(
