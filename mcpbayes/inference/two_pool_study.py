@@ -111,8 +111,15 @@ class Population:
 
     def at(self, now: slice) -> "Population":
         """Return some of the draws."""
-        parts = (self.beta, self.rate, self.middle, self.spread, self.study, self.comparison)
-        return Population(*(values[now] for values in parts), None if self.site is None else self.site[now])
+        return Population(
+            self.beta[now],
+            self.rate[now],
+            self.middle[now],
+            self.spread[now],
+            self.study[now],
+            self.comparison[now],
+            None if self.site is None else self.site[now],
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,9 @@ from mcpbayes.evidence.two_pool_left_out import REFITTED, by_refit, by_weights, 
 from mcpbayes.inference.refits import REWEIGHTED
 from mcpbayes.inference.tree import build_hierarchy
 from mcpbayes.inference.two_pool_simulation import simulate_two_pools
+from mcpbayes.inference.two_pool_study import INNER
 from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
+from mcpbayes.monte_carlo.limits import PARETO_K_LIMIT
 from mcpbayes.specification.loading import load_model
 from mcpbayes.tables.arms import prepare
 
@@ -188,6 +190,12 @@ def test_draws_that_did_not_converge_are_marked(monkeypatch):
     marked = mb.leave_one_study_out(with_groups(result, groups))["influence"]
     assert not marked["passed"].any()
     assert str(marked["reason"].values[0]) == f"the fit to all studies: {said}"
+
+
+def test_the_card_says_how_many_draws_and_which_limit():
+    card = mb.read_card("two-pool")
+    assert f"by {INNER} draws each" in card
+    assert f"where k̂ of these weights is {PARETO_K_LIMIT} or more" in card
 
 
 def test_one_study_cannot_be_left_out():

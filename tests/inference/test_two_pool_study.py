@@ -44,7 +44,7 @@ def lower(tau, rho):
     return np.linalg.cholesky(np.diag(tau) @ [[1, rho], [rho, 1]] @ np.diag(tau))
 
 
-def shared(draws, *, site=False, seed=0, **given):
+def shared(draws, *, with_site=False, seed=0, **given):
     """Draws of the population, random where not given."""
     rng = np.random.default_rng(seed)
 
@@ -58,7 +58,7 @@ def shared(draws, *, site=False, seed=0, **given):
         "spread": rng.uniform(0.1, 0.5, draws),
         "study": factors(),
         "comparison": factors(),
-        "site": factors() if site else None,
+        "site": factors() if with_site else None,
     }
     return Population(**parts | given)
 
@@ -98,7 +98,7 @@ def test_density_given_the_effects_is_that_of_the_contrasts(arms, tree, what):
 
 @pytest.mark.parametrize("site", [False, True])
 def test_slopes_are_those_of_finite_differences(arms, tree, site):
-    rng, population = np.random.default_rng(2), shared(3, site=site)
+    rng, population = np.random.default_rng(2), shared(3, with_site=site)
     for study in studies_of(arms, tree):
         z = rng.normal(0, 1, (3, two_pool_study._places(study, population).size))
         slope = two_pool_study._slopes(study, population, z)
@@ -108,14 +108,20 @@ def test_slopes_are_those_of_finite_differences(arms, tree, site):
             np.testing.assert_allclose(slope[..., place], (there - here) / 2e-5, atol=1e-8)
 
 
+@pytest.mark.parametrize("site", [False, True])
 @pytest.mark.parametrize("limit", ["no necromass in SOC", "both pools move as one"])
-def test_new_steady_states_without_a_say_of_the_ratio_are_the_static_model(arms, tree, limit):
-    """k → ∞ and r₀ → 0, where θ_C = a_P + w_P; or both pools alike, where θ_C = θ_N whatever r₀: 20 000 inner draws."""
+def test_new_steady_states_without_a_say_of_the_ratio_are_the_static_model(arms, tree, limit, site):
+    """k → ∞ and r₀ → 0, where θ_C = a_P + w_P; or both pools alike, where θ_C = θ_N whatever r₀: 20 000 inner draws.
+
+    Sites, where they are a level: one for each control.
+    """
+    tree = replace(tree, site=np.arange(len(tree.site)), study=tree.study[tree.site])
     fast = {"rate": np.full((3, 2), 1e4)}
     if limit == "no necromass in SOC":
-        population = shared(3, middle=np.full(3, -40.0), **fast)
+        population = shared(3, with_site=site, middle=np.full(3, -40.0), **fast)
     else:
-        alike = {name: np.array([[[t, 0.0], [t, 0.0]] for t in (0.1, 0.2, 0.3)]) for name in ("study", "comparison")}
+        levels = ("study", "comparison", *(["site"] if site else []))
+        alike = {name: np.array([[[t, 0.0], [t, 0.0]] for t in (0.1, 0.2, 0.3)]) for name in levels}
         beta = np.repeat(np.array([0.3, -0.2, 0.1])[:, None, None], 2, axis=2)
         population = shared(3, beta=beta, **alike, **fast)
 
@@ -123,7 +129,9 @@ def test_new_steady_states_without_a_say_of_the_ratio_are_the_static_model(arms,
         return np.moveaxis(factor @ np.swapaxes(factor, 1, 2), 0, -1)
 
     mean = np.moveaxis(tree.design @ population.beta, 0, -1)
-    static = log_likelihood(tree, Covariances(sigma(population.comparison), sigma(population.study)), mean)
+    of_sites = None if population.site is None else sigma(population.site)
+    covariances = Covariances(sigma(population.comparison), sigma(population.study), of_sites)
+    static = log_likelihood(tree, covariances, mean)
     rng = np.random.default_rng(3)
     for number, study in enumerate(studies_of(arms, tree)):
         found = log_density(study, study.contrasts, population, rng, inner=20_000)
