@@ -9,6 +9,7 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from mcpbayes import vocabulary as words
+from mcpbayes.errors import StageError
 from mcpbayes.estimands.layout import Array
 from mcpbayes.estimands.tree import group, specification, with_groups
 from mcpbayes.evidence.left_out import OF_REFIT, log_predictive_density
@@ -51,6 +52,11 @@ def leave_studies_out(result: xr.DataTree, report: Callable[[str], None] | None 
         Of the two-pool family, with groups ``data``, ``posterior`` and ``sample_stats``.
     report : callable, optional
 
+    Raises
+    ------
+    StageError
+        The arms were prepared for the two-pool model, and another one was fitted to them.
+
     Notes
     -----
     With φ the parameters that studies share, p(φ | y₋s) ∝ p(φ | y)/p(y_s | φ): draws given all studies are weighed by
@@ -59,6 +65,12 @@ def leave_studies_out(result: xr.DataTree, report: Callable[[str], None] | None 
     of the study's effects and ratios (`inference.two_pool_study`), and their scatter is part of the error. Where k̂ of
     the weights, or of weights times densities, reaches its limit, the model is sampled without the study.
     """
+    model = specification(result)
+    if model.family != words.TWO_POOL:
+        raise StageError(
+            f"The arms were prepared for the two-pool model, and the {model.family} model was fitted to them: prepare the "
+            "table with the model that is fitted, mcpbayes.fit(mcpbayes.prepare(table, model), model)."
+        )
     data, posterior, stats = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.SAMPLE_STATS))
     tree, names = build_hierarchy(data), data["study"].values.astype(str).tolist()
     if report is not None:
@@ -77,7 +89,7 @@ def leave_studies_out(result: xr.DataTree, report: Callable[[str], None] | None 
         # brings PyMC
         from mcpbayes.inference.nuts import two_pools_without
 
-        sample = two_pools_without(data, specification(result))
+        sample = two_pools_without(data, model)
         for study in again:
             drawn = sample(study, int(generator(seed, "influence", study).integers(2**31)))
             found[study] = by_refit(data, tree, *drawn, study, seed, found[study])

@@ -17,7 +17,7 @@ from mcpbayes.inference.two_pool_simulation import simulate_two_pools
 from mcpbayes.inference.two_pool_study import INNER
 from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
 from mcpbayes.monte_carlo.limits import PARETO_K_LIMIT
-from mcpbayes.specification.loading import load_model
+from mcpbayes.specification.loading import load_model, to_toml
 from mcpbayes.tables.arms import prepare
 
 #: Known but for the typical changes and the typical ratio.
@@ -196,6 +196,12 @@ def test_the_card_says_how_many_draws_and_which_limit():
     card = mb.read_card("two-pool")
     assert f"by {INNER} draws each" in card
     assert f"where k̂ of these weights is {PARETO_K_LIMIT} or more" in card
+
+
+def test_arms_prepared_for_one_model_and_fitted_by_another_are_refused():
+    static = with_groups(fake_two_pools(draws=20), {}, specification=to_toml(load_model("arm-based")))
+    with pytest.raises(StageError, match="prepared for the two-pool model, and the arm-based model was fitted"):
+        mb.leave_one_study_out(static)
 
 
 def test_one_study_cannot_be_left_out():
