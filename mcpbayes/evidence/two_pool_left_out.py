@@ -68,8 +68,8 @@ def leave_studies_out(result: xr.DataTree, report: Callable[[str], None] | None 
     model = specification(result)
     if model.family != words.TWO_POOL:
         raise StageError(
-            f"The arms were prepared for the two-pool model, and the {model.family} model was fitted to them: prepare the "
-            "table with the model that is fitted, mcpbayes.fit(mcpbayes.prepare(table, model), model)."
+            f"The arms were prepared for the two-pool model, and the {model.family} model was fitted to them: prepare "
+            "the table with the model that is fitted, mcpbayes.fit(mcpbayes.prepare(table, model), model)."
         )
     data, posterior, stats = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.SAMPLE_STATS))
     tree, names = build_hierarchy(data), data["study"].values.astype(str).tolist()
