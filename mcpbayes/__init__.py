@@ -61,6 +61,7 @@ _HOMES: Final = {
     "share_table": "mcpbayes.output.summary",
     "comparison_table": "mcpbayes.output.comparisons",
     "influence_table": "mcpbayes.output.influence",
+    "compare_models": "mcpbayes.output.model_comparison",
     "save": "mcpbayes.output.folder",
     "load": "mcpbayes.output.folder",
     "analyse": "mcpbayes.analysis",

@@ -91,8 +91,9 @@ def _fitted(
     model = model or load_model("arm-based")
     if model.family == TWO_POOL and (at or influence):
         raise SpecificationError(
-            "a two-pool model is fitted without points, and studies are not left out of it; its forecast takes points: "
-            "mcpbayes forecast DIR --years 10,20,50 --at MODERATOR=1,2",
+            "a two-pool model is fitted without points; its forecast takes them: mcpbayes forecast DIR --years "
+            "10,20,50 --at MODERATOR=1,2. Studies are left out of its result in Python: "
+            "mcpbayes.leave_one_study_out(mcpbayes.load(DIR))",
             "at" if at else "influence",
         )
     arms = prepare(table, model)

@@ -28,6 +28,7 @@ PURPOSES: Final = {
     "two_pool_baselines": 15,  # ln SOC of controls, drawn from its Gaussian conditional
     "two_pool_prior": 16,  # prior draws of trajectories
     "forecast": 17,  # a comparison in a study not seen, over time, and its control; block = place among those targets
+    "two_pool_left_out": 18,  # effects behind the density of a study, block = 2 × study, + 1 in the fit without it
 }
 
 

@@ -8,8 +8,11 @@ import pytest
 
 import mcpbayes as mb
 from mcpbayes.cli import main
+from mcpbayes.estimands.tree import specification
+from mcpbayes.evidence.two_pool_left_out import by_refit, by_weights
 from mcpbayes.inference.engine import data_of_fits
-from mcpbayes.inference.nuts import sample
+from mcpbayes.inference.nuts import sample, two_pools_without
+from mcpbayes.inference.tree import build_hierarchy
 from mcpbayes.inference.two_pools import log_pool_change
 from mcpbayes.inference.worlds import world_seed
 from mcpbayes.specification.loading import from_toml
@@ -97,6 +100,27 @@ def test_forecasts_hold_the_true_trajectory(result):
     truth = log_pool_change(CHANGE[0], RATES[0], np.array([5, 20, np.inf]))
     low, high = (found.quantile(q, ("chain", "draw")).values for q in (0.005, 0.995))
     assert (low < truth).all() and (truth < high).all()
+
+
+def test_weights_and_a_fit_without_the_study_agree_and_models_are_compared(folder, result):
+    """Left out by weights and by NUTS: densities of the most weighed study within four of their standard errors."""
+    left_out = mb.leave_one_study_out(result)
+    found = left_out["influence"].to_dataset()
+    assert (found["passed"] == 1).all() and (found["elpd_mcse"] < 0.2).all()
+    weighed = np.flatnonzero(found["attempt"].values == 0)
+    number = int(weighed[found["pareto_k"].values[weighed].argmax()])
+    data, seed = result["data"].to_dataset(), int(result.attrs["seed"])
+    one, tree, posterior = found.isel(left_out=number), build_hierarchy(data), result["posterior"].to_dataset()
+    drawn = two_pools_without(data, specification(result))(number, 5)
+    again = by_refit(data, tree, *drawn, number, seed, by_weights(data, tree, posterior, number, seed))
+    assert again.reason == ""
+    assert abs(again.elpd - float(one["elpd"])) < 4 * np.hypot(again.elpd_mcse, float(one["elpd_mcse"]))
+
+    model = mb.load_model("arm-based", settings=["data.dispersion.sd_model=reported"])
+    table = mb.read_table(folder / "table.csv")
+    static = mb.delta_mcp(mb.fit(mb.prepare(table.loc[data["source_row"].values], model), model))
+    compared = mb.compare_models({"two-pool": left_out, "arm-based": mb.leave_one_study_out(static)})
+    assert len(compared) == 15 and np.isfinite(compared["difference"]).all()
 
 
 def test_the_command_line_goes_from_the_folder_to_a_forecast(folder, capsys):

@@ -26,7 +26,7 @@ _MAKERS: Final = {
 RESETTABLE: Final = frozenset({"delta_mcp", "scenarios", "summary"})
 
 #: Groups of effects that do not hang on a year, which a two-pool result has not.
-_OF_ONE_TIME: Final = (words.DELTA_MCP, words.SCENARIO, words.INFLUENCE, words.LOG_LIKELIHOOD)
+_OF_ONE_TIME: Final = (words.DELTA_MCP, words.SCENARIO, words.LOG_LIKELIHOOD)
 
 Settings = Sequence[str] | Mapping[str, object]
 

@@ -12,7 +12,7 @@ from mcpbayes.errors import SpecificationError, StageError
 from mcpbayes.estimands.layout import Array
 from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.targets import POPULATION, targets
-from mcpbayes.estimands.tree import group, specification, with_groups
+from mcpbayes.estimands.tree import group, has_two_pools, specification, with_groups
 from mcpbayes.evidence.left_out import (
     OF_REFIT,
     Values,
@@ -23,6 +23,7 @@ from mcpbayes.evidence.left_out import (
     numbers_without,
 )
 from mcpbayes.evidence.said import OR
+from mcpbayes.evidence.two_pool_left_out import leave_studies_out
 from mcpbayes.inference.refits import weights_without
 from mcpbayes.tables.observed import observed_effects
 from mcpbayes.workers import in_threads
@@ -40,7 +41,7 @@ def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | 
     Parameters
     ----------
     result : DataTree
-        With groups ``data``, ``posterior`` and ``delta_mcp``.
+        With groups ``data``, ``posterior`` and ``delta_mcp``; of the two-pool family, as `mcpbayes.fit` returns it.
     report : callable, optional
         Receives one-line progress messages.
 
@@ -65,6 +66,11 @@ def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | 
         * ``unseen(left_out, target)``: no other study observed both pools of this kind of treatment, so without this
           one its effect is what the prior and the other kinds say.
 
+        Of a two-pool result there is no target: ``elpd``, ``elpd_mcse``, ``n_comparisons``, ``passed``, ``pareto_k``,
+        ``efficiency``, ``attempt`` and ``reason`` only, for `mcpbayes.compare_models`. ``attempt`` 0: the draws given
+        all studies, weighed, ``pareto_k`` and ``efficiency`` those of the weights; 1: k̂ was 0.7 or more, and the model
+        was sampled without the study by NUTS, which takes about as long each time as sampling with all studies did.
+
     Raises
     ------
     StageError
@@ -74,12 +80,17 @@ def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | 
 
     Notes
     -----
-    Every posterior without a study is sampled by the collapsed engine, whichever sampled the result (see
-    `inference.refits`); the design keeps the centring and scaling of the whole table. elpd_s = ln mean_d p(c_s | φ_d,
-    y₋s) with φ_d from the posterior without the study, c_s its within-control contrasts, coefficients, kinds and
-    effects integrated out; r₀ is averaged over the remaining controls. Random numbers beyond the chains are those of
-    the result, so that differences are less noisy than each estimate.
+    Every posterior of a static model without a study is sampled by the collapsed engine, whichever sampled the result
+    (see `inference.refits`); the design keeps the centring and scaling of the whole table. elpd_s = ln mean_d
+    p(c_s | φ_d, y₋s) with φ_d from the posterior without the study, c_s its within-control contrasts, coefficients,
+    kinds and effects integrated out; r₀ is averaged over the remaining controls. Random numbers beyond the chains are
+    those of the result, so that differences are less noisy than each estimate. Of two pools: `two_pool_left_out`;
+    p(c_s | φ_d, y₋s) is averaged over the population of r₀, and the measured ratios of the left-out controls are not
+    used.
     """
+    if has_two_pools(result):
+        require_studies(group(result, words.DATA))
+        return leave_studies_out(result, report)
     if specification(result).scenarios.tolerance_points:
         raise SpecificationError(
             "studies are left out with a tolerance of the ratio in percent only; take "

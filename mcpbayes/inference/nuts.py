@@ -104,6 +104,29 @@ def draws_of(
     return posterior[public].drop_attrs(), stats[numeric].drop_attrs()
 
 
+def two_pools_without(data: xr.Dataset, model: Specification) -> Callable[[int, int], tuple[xr.Dataset, xr.Dataset]]:
+    """Compile the two-pool model once; return what samples it without a study.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        With all studies.
+    model : Specification
+
+    Returns
+    -------
+    callable
+        Of the position of the study and a seed; gives posterior and sample_stats as `sample`. The study keeps its
+        place: its effects and control ratios are draws from the population.
+    """
+    compiled: Any = nutpie.compile_pymc_model(two_pool.build_model(data, model))
+
+    def draw(study: int, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
+        return draws_of(compiled.with_data(**two_pool.measured_without(data, study)), model, seed)
+
+    return draw
+
+
 def _constants(built: pm.Model, model: Specification) -> tuple[xr.Dataset, xr.Dataset]:
     """Return draws of a model whose standard deviations and correlations are all fixed: nothing is left to sample."""
     lead = {"chain": np.arange(model.sampling.chains), "draw": np.arange(model.sampling.draws)}

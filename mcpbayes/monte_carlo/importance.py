@@ -43,21 +43,54 @@ def pareto_k(log_weight: Array) -> float:
     quasi-Bayesian estimate of Zhang & Stephens (2009, doi:10.1198/tech.2009.08017), shrunk towards 0.5 as if by ten
     further observations.
     """
-    size = len(log_weight)
+    return _tail(np.sort(log_weight - log_weight.max()))[1]
+
+
+def smoothed(log_weight: Array) -> Array:
+    """Return log weights whose largest values are replaced by what a generalised Pareto distribution expects of them.
+
+    Parameters
+    ----------
+    log_weight : array (draw,)
+
+    Returns
+    -------
+    array (draw,)
+        None above the largest weight; as they are where the tail is too short or constant (`pareto_k` infinite).
+
+    Notes
+    -----
+    Pareto-smoothed importance sampling (Vehtari et al. 2024, arXiv:1507.02646): of the M weights in the tail the j-th
+    smallest becomes u + σ ((1 − p)^(−k̂) − 1)/k̂ with p = (j − ½)/M, u the largest weight below the tail.
+    """
+    top = log_weight.max()
+    order = np.argsort(log_weight - top, kind="stable")
+    ordered = log_weight[order] - top
+    tail, k, scale = _tail(ordered)
+    if not np.isfinite(k):
+        return log_weight.copy()
+    p = (np.arange(1, tail + 1) - 0.5) / tail
+    expected = np.exp(ordered[-tail - 1]) + scale * (-np.log1p(-p) if k == 0 else np.expm1(-k * np.log1p(-p)) / k)
+    out = log_weight.copy()
+    out[order[-tail:]] = top + np.minimum(np.log(expected), 0.0)
+    return out
+
+
+def _tail(ordered: Array) -> tuple[int, float, float]:
+    """Return length, k̂ and scale of the tail of ascending log weights, the largest of which is 0."""
+    size = len(ordered)
     tail = int(np.ceil(min(0.2 * size, 3.0 * np.sqrt(size))))
-    ordered = np.sort(log_weight - log_weight.max())
     if tail < _SMALLEST_TAIL:
-        return float("inf")
-    threshold = ordered[-tail - 1]
-    excess = np.exp(ordered[-tail:]) - np.exp(threshold)
+        return tail, float("inf"), 0.0
+    excess = np.exp(ordered[-tail:]) - np.exp(ordered[-tail - 1])
     if excess[-1] <= np.finfo(float).tiny or excess[0] == excess[-1]:
-        return float("-inf")
-    k = _generalised_pareto_shape(excess)
-    return float((tail * k + 10 * 0.5) / (tail + 10))
+        return tail, float("-inf"), 0.0
+    k, scale = _generalised_pareto(excess)
+    return tail, float((tail * k + 10 * 0.5) / (tail + 10)), scale
 
 
-def _generalised_pareto_shape(excess: Array) -> float:
-    """Return the shape of a generalised Pareto distribution from ordered positive excesses (Zhang & Stephens 2009)."""
+def _generalised_pareto(excess: Array) -> tuple[float, float]:
+    """Return shape and scale of a generalised Pareto distribution of ordered excesses (Zhang & Stephens 2009)."""
     n = len(excess)
     grid = 30 + int(np.sqrt(n))
     quartile = excess[int(n / 4 + 0.5) - 1]
@@ -66,7 +99,8 @@ def _generalised_pareto_shape(excess: Array) -> float:
     profile = n * (np.log(-theta / shape) - shape - 1.0)
     weight = np.exp(profile - logsumexp(profile))
     best = float(np.sum(weight * theta))
-    return float(np.log1p(-best * excess).mean())
+    k = float(np.log1p(-best * excess).mean())
+    return k, -k / best
 
 
 @dataclass(frozen=True)

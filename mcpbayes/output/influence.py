@@ -35,6 +35,7 @@ def influence_table(result: xr.DataTree) -> pd.DataFrame:
         `OF_CLAIM`, `OF_CHANGE`; with ``all_`` before it, means and claims of all studies; last ``interval_kind`` and
         ``interval_prob``. Without both pools there is no ratio and no claim. First all targets of the first study. Log
         ratios, ``delta_mcp`` as a fraction, shifts in posterior standard deviations of the result, full precision.
+        Of a two-pool result ``left_out`` and `OF_REFIT` only.
 
     Raises
     ------
@@ -42,6 +43,8 @@ def influence_table(result: xr.DataTree) -> pd.DataFrame:
         `mcpbayes.leave_one_study_out` was not called.
     """
     found = group(result, words.INFLUENCE)
+    if "target" not in found.dims:
+        return pd.DataFrame({name: found[name].values for name in ("left_out", *OF_REFIT)})
     studies, targets = found.sizes["left_out"], found.sizes["target"]
     columns: dict[str, np.ndarray] = {"left_out": np.repeat(found["left_out"].values.astype(str), targets)}
     columns |= {name: np.repeat(found[name].values, targets) for name in OF_REFIT}

@@ -226,7 +226,7 @@ def test_a_static_result_has_no_forecast():
 
 @pytest.mark.parametrize(
     "verb",
-    [mb.delta_mcp, mb.classify, mb.tolerance_sweep, mb.leave_one_study_out, mb.scenario_table, mb.share_table,
+    [mb.delta_mcp, mb.classify, mb.tolerance_sweep, mb.scenario_table, mb.share_table,
      mb.decide, mb.assumptions, mb.plots.scenario_plane, mb.plots.scenario_wheel,
      mb.plots.forest, mb.plots.scenario_bars, mb.plots.tolerance_sweep, mb.plots.densities, mb.plots.influence],
     ids=lambda verb: verb.__name__,

@@ -9,7 +9,15 @@ from pytensor.compile.mode import Mode
 from scipy import integrate, stats
 
 from mcpbayes.errors import SpecificationError
-from mcpbayes.inference.builders.two_pool import _log_density, _placed, _placed_pair, build_model, fixed_rates, measured
+from mcpbayes.inference.builders.two_pool import (
+    _log_density,
+    _placed,
+    _placed_pair,
+    build_model,
+    fixed_rates,
+    measured,
+    measured_without,
+)
 from mcpbayes.inference.tree import build_hierarchy
 from mcpbayes.inference.two_pool_arms import draw_baselines, observed_arms
 from mcpbayes.inference.two_pool_completion import prior_overlap
@@ -72,6 +80,20 @@ def test_density_equals_the_integral_over_baselines(arms, seed):
     found = pytensor.function([], value, mode=PYTHON)()
     expected = sum(log_density_of_control(tree, g, log_ratio, effect) for g in range(len(tree.site)))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_without_a_study_its_arms_say_nothing_and_the_others_what_they_said(arms):
+    """Up to a constant: from one state to another the density moves by that of the other studies' controls."""
+    tree, seen = build_hierarchy(arms), measured_without(arms, 1)
+    assert all(np.isfinite(values).all() for values in seen.values())
+    found, expected = [], []
+    for seed in (0, 1):
+        log_ratio, effect = random_state(tree, seed)
+        value = _log_density(tree, seen, pt.as_tensor(log_ratio), list(map(pt.as_tensor, effect.T)))
+        found.append(float(pytensor.function([], value, mode=PYTHON)()))
+        others = np.flatnonzero(tree.study[tree.site] != 1)
+        expected.append(sum(log_density_of_control(tree, g, log_ratio, effect) for g in others))
+    assert found[1] - found[0] == pytest.approx(expected[1] - expected[0], abs=1e-6)
 
 
 def test_baselines_are_drawn_from_their_conditional(arms):

@@ -5,7 +5,7 @@ import pytest
 from arviz_stats.base import array_stats
 from scipy import stats
 
-from mcpbayes.monte_carlo.importance import efficiency, metropolis, normalised, pareto_k
+from mcpbayes.monte_carlo.importance import efficiency, metropolis, normalised, pareto_k, smoothed
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -58,3 +58,20 @@ def test_chains_meet_their_own_proposals_in_order():
     # Equal weights: every proposal is accepted, so every fourth one is kept.
     assert path.place.tolist() == [[16 * chain + step for step in (3, 7, 11, 15)] for chain in range(4)]
     assert (path.accepted == 1).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_smoothed_weights_are_those_of_arviz(seed):
+    """ArviZ normalises them; tails of 1000 and 10,000 weights, k̂ between 0.1 and 0.9."""
+    rng = np.random.default_rng(seed)
+    for size in (1000, 10_000):
+        log_weight = 300 + rng.standard_exponential(size) * (0.1 + 0.25 * seed)
+        theirs, _ = array_stats.psislw(-log_weight, r_eff=1.0)
+        ours = smoothed(log_weight)
+        np.testing.assert_allclose(normalised(ours), np.exp(theirs), rtol=0.02)
+        assert ours.max() <= log_weight.max() and (ours != log_weight).sum() > 0.02 * size
+
+
+def test_weights_without_a_tail_stay_as_they_are():
+    for log_weight in (np.zeros(1000), np.array([0.0, 1.0])):
+        assert smoothed(log_weight).tolist() == log_weight.tolist()

@@ -50,6 +50,27 @@ def fixed_rates(model: Specification) -> dict[str, Any]:
     return {_FIXED: np.array([number(prior, "value", pool) for pool in words.PARTS_OF_SOC], dtype=float)}
 
 
+def measured_without(data: xr.Dataset, study: int) -> dict[str, Any]:
+    """Return the same with arms of one study that say nothing: its effects and ratios are then drawn from their prior.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        As `build_model`.
+    study : int
+        Position of the study.
+    """
+    tree, seen = build_hierarchy(data), measured(data)
+    control = tree.study[tree.site] == study
+    comparison = tree.study_of_comparison == study
+    arm = control[tree.control]
+    silent = {"precision": arm, "logit_precision": control, "contrast_precision": comparison}
+    for name, here in silent.items():
+        seen[name] = np.where(here.reshape(-1, *[1] * (seen[name].ndim - 1)), 0.0, seen[name])
+    # Nothing is divided by what such a control knows of its baseline: 0/1 instead of 0/0.
+    return seen | {"per_control": np.where(control, 1.0, seen["per_control"])}
+
+
 def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
     """Translate a table with durations and its specification into a PyMC model.
 

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mcpbayes import vocabulary as words
+from mcpbayes.estimands.tree import refuse_two_pools
 from mcpbayes.output.plots import lettering, style, targets
 from mcpbayes.output.plots.influence_rows import Line, lines_of, of_kind, target_shown
 from mcpbayes.output.plots.targets import group
@@ -51,10 +52,11 @@ def influence(result: xr.DataTree, *, name: str | None = None, panel_width: floa
     Raises
     ------
     StageError
-        If ``leave_one_study_out`` was not called, or the result holds one pool only.
+        If ``leave_one_study_out`` was not called, or the result holds one pool only, or two pools over time.
     ValueError
         If the name is unknown.
     """
+    refuse_two_pools(result)
     found = group(result, words.INFLUENCE)
     targets.require_both_pools(result)
     chosen = target_shown(result) if name is None else targets.chosen_names(result, [name])[0]
