@@ -70,7 +70,7 @@ def compiled_once(data: xr.Dataset, model: Specification, report: Callable[[str]
     """
     if report is not None:
         report(COMPILING)
-    compiled = nutpie.compile_pymc_model(two_pool.build_model(data, model))
+    compiled: Any = nutpie.compile_pymc_model(two_pool.build_model(data, model))
 
     def sampled(other: xr.Dataset, own: Specification, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
         given = two_pool.measured(other) | two_pool.fixed_rates(own)

@@ -1,7 +1,7 @@
 """A forecast beside those with turnover rates fixed at the quartiles of their prior: one table, and what it says."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -145,7 +145,7 @@ def turnover_lines(result: xr.DataTree, table: pd.DataFrame) -> Iterator[str]:
         yield f"  {name}, {horizon}{mark}: as analysed {_points(own.to_dict('records')[0])}; {said}; {_verdict(here)}"
 
 
-def _points(row: Mapping[str, float]) -> str:
+def _points(row: Mapping[Hashable, Any]) -> str:
     """Return median and interval in percentage points."""
     low, high = (number_text(100 * row[end], 1) for end in ("lower", "upper"))
     return f"{number_text(100 * row['median'], 1, True)} ({low} to {high})"
