@@ -9,18 +9,19 @@ import xarray as xr
 
 from mcpbayes.errors import SpecificationError
 from mcpbayes.estimands.change import delta_mcp
+from mcpbayes.estimands.pairs import has_pairs
 from mcpbayes.estimands.scenarios import classify
 from mcpbayes.estimands.targets import population_points
-from mcpbayes.estimands.tree import apply_settings, has_two_pools, refuse_two_pools
+from mcpbayes.estimands.tree import apply_settings, group, has_two_pools, refuse_two_pools
 from mcpbayes.evidence.diagnostics import judge
 from mcpbayes.evidence.influence import leave_one_study_out, require_studies
 from mcpbayes.inference.engine import fit
 from mcpbayes.output.conclusion import conclude
 from mcpbayes.output.summary import summarise
-from mcpbayes.specification.loading import from_toml, load_model
+from mcpbayes.specification.loading import load_model
 from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.arms import prepare
-from mcpbayes.vocabulary import INFLUENCE, NECROMASS, SOC, TWO_POOL
+from mcpbayes.vocabulary import DELTA_MCP, INFLUENCE, TWO_POOL
 
 
 def analyse(
@@ -107,8 +108,7 @@ def _fitted(
 def estimate(result: xr.DataTree, at: Mapping[str, Sequence[object]] | None = None) -> xr.DataTree:
     """Add groups ``delta_mcp`` and, where both pools were analysed, ``scenario``."""
     result = delta_mcp(result, at=at)
-    both = {NECROMASS, SOC} <= set(from_toml(result.attrs["specification"]).data.outcomes)
-    return classify(result) if both else result
+    return classify(result) if has_pairs(group(result, DELTA_MCP)) else result
 
 
 def reapply(result: xr.DataTree, settings: Sequence[str] | Mapping[str, object]) -> xr.DataTree:

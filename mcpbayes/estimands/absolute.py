@@ -8,6 +8,7 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
 from mcpbayes.estimands.layout import Array, node_major
+from mcpbayes.estimands.parts import apart
 from mcpbayes.estimands.reading import describe
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.specification.structure import Scheme
@@ -50,8 +51,8 @@ def require_ratios(result: xr.DataTree) -> None:
     SpecificationError
         Says how many targets have none, the first of them, why, and what to do.
     """
-    if points_of(specification(result).scenarios) is None:
-        return
+    if points_of(specification(result).scenarios) is None or apart(group(result, words.DATA)):
+        return  # with fungal and bacterial necromass apart, what has no r0 has no class in any case
     found = describe(result)
     absent = found["absent"].values.astype(str)
     lacking = np.flatnonzero(absent != "")
@@ -65,8 +66,11 @@ def require_ratios(result: xr.DataTree) -> None:
         )
 
 
-def ratio_at(result: xr.DataTree, level: str) -> Array:
-    """Return r₀ of the level mean or new, (draw,): the same for all its targets."""
+def ratio_at(result: xr.DataTree, level: str, name: str = "mcp_efficacy_control") -> Array:
+    """Return r₀ of the level mean or new, (draw,), or of its parts, (part, draw): the same for all its targets.
+
+    ``name`` is the variable of the group ``delta_mcp`` that holds it.
+    """
     change = group(result, words.DELTA_MCP)
     (first, *_) = np.flatnonzero(change["level"].values == level)
-    return np.asarray(node_major(change["mcp_efficacy_control"], "target")[first])
+    return np.asarray(node_major(change[name].isel(target=first), *(["part"] if "part" in change[name].dims else [])))

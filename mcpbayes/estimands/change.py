@@ -68,11 +68,6 @@ def absolute_change(r0: np.ndarray, delta: np.ndarray) -> np.ndarray:
     return np.asarray(r0 * np.expm1(delta))
 
 
-def has_both_pools(dataset: xr.Dataset) -> bool:
-    """Return whether necromass and SOC are among the outcomes, so that their ratio exists."""
-    return {words.NECROMASS, words.SOC} <= set(dataset["outcome"].values.astype(str))
-
-
 def _outside(data: xr.Dataset, at: At) -> list[str]:
     """Return the points asked for that lie outside the range of the data, such as ``"duration_years=80"``."""
     found = []

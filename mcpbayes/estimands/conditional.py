@@ -13,6 +13,7 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.layout import Array, Index
+from mcpbayes.estimands.parts import apart
 from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.walk import pools_of
@@ -62,7 +63,12 @@ class Normals:
 
 
 def why_not_normal(result: xr.DataTree) -> str:
-    """Return why effects of a result are not known to be normal given φ; empty where they are."""
+    """Return why effects on necromass and SOC are not known to be normal given φ; empty where they are."""
+    if apart(group(result, words.DATA)):
+        return (
+            "necromass is the sum of fungal and bacterial necromass, whose logarithm is not normal given standard "
+            "deviations and correlations"
+        )
     if result.attrs.get(words.CONDITIONAL) != words.GAUSSIAN:
         return "the fit does not say that effects are normal given standard deviations and correlations"
     made = worlds_of(group(result, words.POSTERIOR))

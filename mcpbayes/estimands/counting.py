@@ -10,14 +10,16 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import ConvergenceError
 from mcpbayes.estimands.absolute import ends_of, points_of, require_ratios
-from mcpbayes.estimands.claims import union_probabilities
+from mcpbayes.estimands.claims import UNIONS, union_probabilities
 from mcpbayes.estimands.classes import CLASS_TABLE, Tolerances, coarsening, tolerances
 from mcpbayes.estimands.orthants import Ends
+from mcpbayes.estimands.pairs import BOTH, paired
+from mcpbayes.estimands.parts import effect_of_both, parts_of
 from mcpbayes.estimands.pooled import class_counts, class_frequencies, drawn_worlds, worlds_of
-from mcpbayes.estimands.prior import SIZE, prior_effects
+from mcpbayes.estimands.prior import POOLS, SIZE, prior_effects
 from mcpbayes.estimands.reading import describe
 from mcpbayes.estimands.tree import group, specification
-from mcpbayes.estimands.walk import TargetDraws, pools_of, spread_out
+from mcpbayes.estimands.walk import TargetDraws, parts_spread_out, pools_of, spread_out
 from mcpbayes.kernels import use_numba
 from mcpbayes.monte_carlo.summaries import frequencies, has_kernel
 
@@ -144,13 +146,16 @@ def _changes(delta: np.ndarray, eps: Tolerances, ends: Ends | None) -> np.ndarra
 def counting(result: xr.DataTree) -> Callable[[TargetDraws], Counts]:
     """Return what counts the classes of some targets, for a walk that may serve other ends too.
 
+    With fungal and bacterial necromass apart, those of their sum: targets without r₀ are then not among the counts.
+
     Raises
     ------
     SpecificationError
         An absolute tolerance is asked for, and targets have no r₀.
     """
     data, posterior = group(result, words.DATA), group(result, words.POSTERIOR)
-    scheme, pools = specification(result).scenarios, pools_of(posterior)
+    scheme, parts = specification(result).scenarios, parts_of(data, posterior)
+    pools = BOTH if parts is not None else pools_of(posterior)
     assert pools is not None
     count = partial(
         count_targets,
@@ -163,30 +168,52 @@ def counting(result: xr.DataTree) -> Callable[[TargetDraws], Counts]:
         compiled=use_numba(data.sizes["comparison"]),
         points=points_of(scheme),
     )
-    if points_of(scheme) is None:
+    if points_of(scheme) is None and parts is None:
         return count
     require_ratios(result)
-    prior = _prior_given_ratios(result)
-    return lambda found: count(found)._replace(prior=prior(found))
+    prior, classes = _prior_given_ratios(result), len(coarsening(scheme)[0])
+
+    def counted(found: TargetDraws) -> Counts:
+        pairs = found if parts is None else paired(found, parts[-1])
+        return count(pairs)._replace(prior=prior(pairs)) if len(pairs.places) else _of_none(classes)
+
+    return counted
+
+
+def _of_none(classes: int) -> Counts:
+    """Return the counts of no targets at all."""
+    widths = (classes, classes, len(CHANGES), len(UNIONS), classes)
+    return Counts(np.empty(0, dtype=np.intp), *(np.empty((0, width)) for width in widths))
 
 
 def _prior_given_ratios(result: xr.DataTree) -> Callable[[TargetDraws], np.ndarray]:
-    """Return what gives the prior probabilities of targets: prior draws of the effects, each with a drawn r₀."""
-    spec, posterior = specification(result), group(result, words.POSTERIOR)
+    """Return what gives the prior probabilities of targets: prior draws of the effects, each with a drawn r₀.
+
+    It is needed by a tolerance that is a part of r₀, and by the sum of fungal and bacterial necromass, whose effect
+    hangs on how much of each the control has: of that there is no prior, since baselines are flat.
+    """
+    data, posterior, spec = (*(group(result, name) for name in (words.DATA, words.POSTERIOR)), specification(result))
     points, place = points_of(spec.scenarios), coarsening(spec.scenarios)[2]
-    size = min(SIZE, posterior.sizes["chain"] * posterior.sizes["draw"])
+    apart = parts_of(data, posterior) is not None
+    draws = posterior.sizes["chain"] * posterior.sizes["draw"]
+    size = SIZE if apart else min(SIZE, draws)
+    kept = np.asarray((np.arange(size) + 0.5) * draws / size, dtype=np.intp)  # of few draws of r₀ each several times
     drawn: dict[int, np.ndarray] = {}
-    for members, theta in prior_effects(spec, posterior, describe(result), result.attrs["seed"]):
+    pools = (*words.PARTS, words.SOC) if apart else POOLS
+    for members, theta in prior_effects(spec, posterior, describe(result), result.attrs["seed"], pools):
         some = theta[:size].copy()
         drawn |= dict.fromkeys(members.tolist(), some)
     table, eps = place[CLASS_TABLE.ravel()].astype(np.int8), tolerances(spec.scenarios)
 
     def prior(found: TargetDraws) -> np.ndarray:
         assert found.ratio is not None
-        assert points is not None
         theta = np.stack([drawn[one] for one in found.places.tolist()])
-        ends = ends_of(spread_out(found.ratio)[:, :size], points)
-        shares = frequencies(class_codes(theta[..., 0], theta[..., 1], eps, table, ends), int(place.max()) + 1)
+        theta_n, theta_c = theta[..., 0], theta[..., -1]
+        if (parts := parts_spread_out(found.ratio)) is not None:
+            share = (parts[:, 0] / parts.sum(axis=1))[:, kept]
+            theta_n = effect_of_both(share, theta[..., 0], theta[..., 1])
+        ends = None if points is None else ends_of(spread_out(found.ratio)[:, kept], points)
+        shares = frequencies(class_codes(theta_n, theta_c, eps, table, ends), int(place.max()) + 1)
         return np.where(np.isfinite(theta).all(axis=(1, 2))[:, None], shares, np.nan)
 
     return prior

@@ -11,16 +11,18 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
 from mcpbayes.estimands.absolute import points_of, ratio_at, require_ratios
-from mcpbayes.estimands.change import has_both_pools
 from mcpbayes.estimands.claims import CHANGE_LABELS
 from mcpbayes.estimands.classes import coarsening
 from mcpbayes.estimands.conditional import why_not_normal, worlds
 from mcpbayes.estimands.counting import CHANGES, Counts, count_targets
 from mcpbayes.estimands.effects import population_effects
 from mcpbayes.estimands.exact import Judge, judge_of, judged, population_of, population_pieces
+from mcpbayes.estimands.pairs import BOTH, paired
+from mcpbayes.estimands.parts import RATIO_OF_PART, apart, parts_of
+from mcpbayes.estimands.scenarios import require_pairs
 from mcpbayes.estimands.targets import KIND, POPULATION, kinds_of, population_points
 from mcpbayes.estimands.tree import group, refuse_two_pools, specification
-from mcpbayes.estimands.walk import Ratios, TargetDraws, pools_of
+from mcpbayes.estimands.walk import Ratios, TargetDraws, pools_of, summed, with_parts
 from mcpbayes.specification.fields import number
 from mcpbayes.specification.structure import Scheme
 from mcpbayes.workers import in_threads
@@ -40,7 +42,7 @@ def tolerance_sweep(result: xr.DataTree, percent: Iterable[float] = PERCENT) -> 
     Parameters
     ----------
     result : DataTree
-        Fitted, with both pools.
+        Fitted, with both pools; with fungal and bacterial necromass apart also with group ``delta_mcp``.
     percent : iterable of float
         Tolerances, each taken for necromass, SOC and their ratio alike; by default 0 to 10 %.
 
@@ -54,7 +56,7 @@ def tolerance_sweep(result: xr.DataTree, percent: Iterable[float] = PERCENT) -> 
     Raises
     ------
     SpecificationError
-        A tolerance is no number of at least 0, or the outcomes are not necromass and SOC.
+        A tolerance is no number of at least 0, or the outcomes are not necromass, as one pool or two, and SOC.
 
     Notes
     -----
@@ -99,7 +101,7 @@ def scenarios_along(
     Raises
     ------
     SpecificationError
-        Moderator, category or kind do not exist, or the outcomes are not necromass and SOC.
+        Moderator, category or kind do not exist, or the outcomes are not necromass, as one pool or two, and SOC.
     """
     kinds_on, data = kinds_of(_posterior(result)), group(result, words.DATA)
     curves: list[str] = [""] if kinds is None else list(dict.fromkeys(kinds))
@@ -128,7 +130,9 @@ def _point(data: xr.Dataset, kinds: Sequence[str], at: dict[str, list[object]]) 
 def _posterior(result: xr.DataTree) -> xr.Dataset:
     refuse_two_pools(result)
     posterior = group(result, words.POSTERIOR)
-    if not has_both_pools(posterior):
+    if apart(group(result, words.DATA)):
+        require_pairs(group(result, words.DELTA_MCP))
+    elif pools_of(posterior) is None:
         raise SpecificationError("scenarios need the outcomes necromass and soc", "data.outcomes")
     return posterior
 
@@ -161,13 +165,17 @@ def _counted(result: xr.DataTree, asked: xr.Dataset, judge: Judge, points: float
     """Count the classes of targets of the levels mean and new, redrawn as for the group ``delta_mcp``."""
     posterior = group(result, words.POSTERIOR)
     effect, _ = population_effects(posterior, asked, result.attrs["seed"])
-    pools = pools_of(posterior)
+    parts = parts_of(group(result, words.DATA), posterior)
+    pools = BOTH if parts is not None else pools_of(posterior)
     assert pools is not None
     draws = TargetDraws(np.arange(len(effect)), effect)
-    if points is not None:
+    of = (asked["level"].values == POPULATION[1]).astype(np.intp)
+    if parts is not None:
+        rows = np.stack([ratio_at(result, level, RATIO_OF_PART) for level in POPULATION])
+        draws = paired(with_parts(draws.places, effect, parts, summed(rows, of)), parts[-1])
+    elif points is not None:
         require_ratios(result)
         rows = np.stack([ratio_at(result, level) for level in POPULATION])
-        of = (asked["level"].values == POPULATION[1]).astype(np.intp)
         draws = draws._replace(ratio=Ratios(rows, of))
     how = (judge.chains, judge.eps, judge.place, judge.worlds)
     return [count_targets(draws, pools, *how, drawn=judge.drawn, points=points)]

@@ -13,7 +13,7 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import StageError
 from mcpbayes.estimands.claims import Claim, union_claims
-from mcpbayes.estimands.reading import draws_of
+from mcpbayes.estimands.reading import describe, draws_of
 from mcpbayes.estimands.targets import KIND, POPULATION, kind_of_target, kinds_of, population_points, target_name
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.unobserved import unobserved_at, unobserved_reason
@@ -148,14 +148,14 @@ def decide(result: xr.DataTree, level: str = words.MEAN, name: str | None = None
     data, kinds = group(result, words.DATA), kinds_of(group(result, words.POSTERIOR))
     decisions = []
     asked = _headlines(found, level, data, kinds) if name is None else [name]
-    unobserved = unobserved_at(data, level, asked)
+    unobserved, absent = unobserved_at(data, level, asked), describe(result)["absent"].to_series()
     for one, draws in draws_of(result, level, asked):
         here = target_name(level, one)
         studies, over_kinds = None, False
         if level in POPULATION:
             studies = _studies(data, one)
             over_kinds = bool(kinds) and kind_of_target(one, kinds) is None and one != words.AVERAGE_OVER_KINDS
-        made = _decide(scenario.sel(target=here), draws, spec, unobserved[one], failed, studies)
+        made = _decide(scenario.sel(target=here), draws, spec, unobserved[one], failed, studies, str(absent[here]))
         decisions.append(replace(made, over_kinds=over_kinds))
     return tuple(decisions)
 
@@ -195,8 +195,9 @@ def _decide(
     unobserved: tuple[str, ...],
     failed: bool,
     studies: int | None,
+    absent: str,
 ) -> Decision:
-    """Decide about one target; scenarios and draws hold it alone."""
+    """Decide about one target; scenarios and draws hold it alone. ``absent``: why there is no r₀."""
     threshold = spec.scenarios.decide_at
     order = np.argsort(-scenario["probability"].values, kind="stable")
     top = scenario.isel(scenario=int(order[0]))
@@ -209,6 +210,8 @@ def _decide(
         reason = "the diagnostics of the fit failed"
     elif unobserved:
         reason = unobserved_reason(unobserved)
+    elif np.isnan(best.probability):  # of fungal and bacterial necromass together, whose effect hangs on r0
+        reason = absent
     elif best.probability >= threshold:
         claim, reason = best, ""
     else:
@@ -273,7 +276,8 @@ def sentence(decision: Decision) -> str:
     ``manure, typical comparison (mean): gain led by necromass (N+C+r+), probability 0.97; ΔMCP +3.1 percentage
     points (95 % equal-tailed credible interval 1.0 to 5.2)``
     """
-    if decision.unobserved:  # most probable class and change would be those of the prior
+    if decision.unobserved or np.isnan(decision.best.probability):
+        # most probable class and change would be those of the prior, or there are none
         return f"{_subject(decision)}: nothing can be claimed, since {decision.reason}"
     best = decision.best
     claimed = probability_text(decision.probability, decision.threshold)

@@ -48,6 +48,23 @@ def part_changes(ratio: Array, delta: Array) -> PartChanges:
     return PartChanges(of_part, np.log1p(change / ratio.sum(axis=1)), change)
 
 
+def effect_of_both(share: Array, fungal: Array, bacterial: Array) -> Array:
+    """Return the effect on fungal and bacterial necromass together, θ_N = ln(s e^θ_F + (1 − s) e^θ_B).
+
+    Parameters
+    ----------
+    share : ndarray
+        s = r₀_F/r₀, the share of fungi in the necromass of the control.
+    fungal, bacterial : ndarray
+        θ_F and θ_B; all shapes broadcast.
+
+    Notes
+    -----
+    The same as δ + θ_C of `part_changes`, without SOC.
+    """
+    return np.asarray(np.log(share * np.exp(fungal) + (1 - share) * np.exp(bacterial)))
+
+
 def apart(data: xr.Dataset) -> bool:
     """Say whether fungal and bacterial necromass are outcomes of arm-based data, so that their ratio has two parts."""
     return data.attrs["family"] == words.ARM_BASED and words.has_parts(data["outcome"].values.astype(str))

@@ -1,6 +1,6 @@
 """What the priors alone say about a target: effect draws before any data, for the prior probabilities of scenarios."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Final
 
@@ -17,7 +17,8 @@ from mcpbayes.streams import generator
 #: Prior draws; the standard error of a prior probability is at most 0.0035.
 SIZE: Final = 20_000
 
-_POOLS: Final = (words.NECROMASS, words.SOC)
+#: Pools that a class is of.
+POOLS: Final = (words.NECROMASS, words.SOC)
 
 #: Level of a target → levels of random effects that its effect contains, beside coefficients and kinds.
 CONTAINS: Final = {
@@ -54,7 +55,7 @@ def prior_coefficients(
 
 
 def prior_effects(
-    spec: Specification, posterior: xr.Dataset, targets: xr.Dataset, seed: int
+    spec: Specification, posterior: xr.Dataset, targets: xr.Dataset, seed: int, pools: Sequence[str] = POOLS
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield prior draws of the effects, once for all targets that agree a priori.
 
@@ -67,13 +68,15 @@ def prior_effects(
         Of `targets.targets`.
     seed : int
         Of the result.
+    pools : sequence of str
+        Whose effects are wanted.
 
     Yields
     ------
     members : ndarray of int
         Positions of the targets.
-    theta : ndarray, shape (SIZE, 2)
-        Effects of necromass and SOC; NaN where a coefficient that matters has a flat prior.
+    theta : ndarray, shape (SIZE, pool)
+        Effects; NaN where a coefficient that matters has a flat prior.
 
     Notes
     -----
@@ -81,17 +84,17 @@ def prior_effects(
     of m kinds 1/m at level mean, and one kind drawn, as at level new, again 1.
     """
     outcomes = [str(name) for name in posterior["outcome"].values]
-    both = [outcomes.index(pool) for pool in _POOLS]
+    wanted = [outcomes.index(pool) for pool in pools]
     rng = generator(seed, "prior")
     names = [str(name) for name in targets["coefficient"].values]
-    beta = [drawn[both] for drawn in prior_coefficients(spec, names, outcomes, rng)]
+    beta = [drawn[wanted] for drawn in prior_coefficients(spec, names, outcomes, rng)]
     parts = {
-        level: prior_departures(spec, level, outcomes, rng)[both]
+        level: prior_departures(spec, level, outcomes, rng)[wanted]
         for level in ("kind", "study", "site", "comparison")
         if f"tau_{level}" in posterior
     }
     for level, weight, row, members in _distinct(targets):
-        theta = np.zeros((len(both), SIZE))
+        theta = np.zeros((len(wanted), SIZE))
         for place in np.flatnonzero(row):
             theta += row[place] * beta[place]
         if "kind" in parts:

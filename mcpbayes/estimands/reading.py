@@ -10,9 +10,11 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.baselines import absences
 from mcpbayes.estimands.layout import Array
+from mcpbayes.estimands.pairs import BOTH, paired
+from mcpbayes.estimands.parts import parts_of
 from mcpbayes.estimands.targets import targets
 from mcpbayes.estimands.tree import group, has_two_pools, specification
-from mcpbayes.estimands.walk import TargetDraws, sources
+from mcpbayes.estimands.walk import Source, TargetDraws, pools_of, sources
 from mcpbayes.workers import in_threads
 
 #: What a result has that says nothing without a year.
@@ -78,17 +80,23 @@ def draws_of(result: xr.DataTree, level: str, names: Collection[str]) -> Iterato
             )
 
 
-def mean_effects(result: xr.DataTree, level: str) -> Array:
-    """Return the posterior mean effects of the studies or comparisons, (target, K), in the order of the data."""
+def mean_pairs(result: xr.DataTree, level: str) -> Array:
+    """Return posterior means of the effects on necromass and SOC of the studies or comparisons, (target, 2).
+
+    In the order of the data. With fungal and bacterial necromass apart the effect is on their sum; NaN without r₀.
+    """
     data, posterior, change = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.DELTA_MCP))
-    asked = describe(result)
+    asked, parts = describe(result), parts_of(data, posterior)
+    pools = BOTH if parts is not None else pools_of(posterior)
+    assert pools is not None
     chosen = asked["level"].values == level
-    means = np.full((len(chosen), posterior.sizes["outcome"]), np.nan)
-    walk = sources(data, posterior, change, asked, result.attrs["seed"], ratios=False, chosen=chosen)
-    for places, found in in_threads(lambda source: _means(source()), walk):
+    means = np.full((len(chosen), 2), np.nan)
+    walk = sources(data, posterior, change, asked, result.attrs["seed"], ratios=parts is not None, chosen=chosen)
+
+    def work(source: Source) -> tuple[np.ndarray, Array]:
+        found = source() if parts is None else paired(source(), parts[-1])
+        return found.places, found.effect[:, list(pools)].mean(axis=-1)
+
+    for places, found in in_threads(work, walk):
         means[places] = found
     return np.asarray(means[chosen])
-
-
-def _means(found: TargetDraws) -> tuple[np.ndarray, Array]:
-    return found.places, found.effect.mean(axis=-1)

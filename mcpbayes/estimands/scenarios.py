@@ -16,11 +16,14 @@ from mcpbayes.estimands.classes import classify_effects, coarsening, tolerances
 from mcpbayes.estimands.conditional import why_not_normal
 from mcpbayes.estimands.counting import CHANGES, Counts, counting
 from mcpbayes.estimands.exact import exact_counts
+from mcpbayes.estimands.pairs import has_pairs
+from mcpbayes.estimands.parts import CHANGE_OF_PART, apart
 from mcpbayes.estimands.prior import prior_effects
 from mcpbayes.estimands.shares import share_draws
+from mcpbayes.estimands.shares_of_sum import share_of_sum_draws
 from mcpbayes.estimands.targets import At, kinds_of, population_points, targets
 from mcpbayes.estimands.tree import Settings, apply_settings, group, specification, with_groups
-from mcpbayes.estimands.walk import pools_of, sources
+from mcpbayes.estimands.walk import sources
 from mcpbayes.monte_carlo.summaries import frequencies
 from mcpbayes.specification.fields import one_of
 from mcpbayes.specification.structure import Scheme
@@ -74,15 +77,16 @@ def classify(result: xr.DataTree, settings: Settings = (), method: Method = "aut
         ``change_probability(target, change)`` of δ against its tolerance, ``union_probability(target, union)`` of the
         coarser statements, ``entropy(target)``, ``share(chain, draw, group, scenario)``, the fraction of comparisons
         in each class at the names of level new. Coords ``label``, ``level``, ``name``. Attribute ``method`` says how
-        probabilities were found, ``method_reason`` why not exactly.
+        probabilities were found, ``method_reason`` why not exactly. With fungal and bacterial necromass as outcomes
+        classes are of their sum; studies and comparisons without r₀ have none then, and NaN.
 
     Raises
     ------
     StageError
         `delta_mcp` was not called.
     SpecificationError
-        The outcomes are not necromass and SOC, `settings` name something that does not exist, or probabilities cannot
-        be exact as asked.
+        The outcomes are not necromass, as one pool or two, and SOC, `settings` name something that does not exist, or
+        probabilities cannot be exact as asked.
     ConvergenceError
         Effects hold draws that are not finite.
 
@@ -91,6 +95,9 @@ def classify(result: xr.DataTree, settings: Settings = (), method: Method = "aut
     Exact: `orthants.class_probabilities` given each of some evenly spaced draws of φ, Monte-Carlo error sd/√ESS of this
     series. Counted: √(p(1−p)/ESS) with the ESS of the indicator. Entropy is −Σ p ln p / ln m of the m classes. A prior
     probability is counted from prior draws, NaN where the prior of a coefficient is flat: it has no probabilities.
+    The effect on the sum of two pools is θ_N = δ + θ_C (`parts.part_changes`): it hangs on r₀_F and r₀_B, and is not
+    normal given φ, so it is counted; prior draws take r₀_F and r₀_B of the posterior, and shares are integrated over
+    fresh comparisons (`shares_of_sum.share_of_sum_draws`).
     """
     one_of(*get_args(Method))(method, "method")
     before = group(result, words.DELTA_MCP)
@@ -99,23 +106,42 @@ def classify(result: xr.DataTree, settings: Settings = (), method: Method = "aut
     if specification(new).reference != specification(result).reference:
         new = delta_mcp(new, at)
     change = group(new, words.DELTA_MCP)
-    if pools_of(change) is None:
-        outcomes = ", ".join(change["outcome"].values.astype(str))
-        raise SpecificationError(
-            f"scenarios need the outcomes necromass and soc, the model has {outcomes}; effects are in group delta_mcp",
-            "data.outcomes",
-        )
+    require_pairs(change)
     data, posterior = group(new, words.DATA), group(new, words.POSTERIOR)
     asked, counts, reason = targets(data, posterior, at), None, why_counted(new)
     if method == EXACT and reason:
         raise SpecificationError(f"exact probabilities cannot be had: {reason}; take 'auto' or 'counting'", "method")
     if method == COUNTING or reason:
         count, absolute = counting(new), points_of(specification(new).scenarios) is not None
-        walk = sources(data, posterior, change, asked, new.attrs["seed"], ratios=absolute)
+        walk = sources(data, posterior, change, asked, new.attrs["seed"], ratios=absolute or CHANGE_OF_PART in change)
         counts = in_threads(lambda source: count(source()), walk)
     made = with_scenarios(new, asked, counts)
     # With other tolerances or intervals, what was said of studies left out does not hold any more.
     return made if new is result else with_groups(made, {}, drop=[words.INFLUENCE])
+
+
+def require_pairs(change: xr.Dataset) -> None:
+    """Refuse classes where there is no effect on necromass, or none on SOC.
+
+    Raises
+    ------
+    SpecificationError
+        Says which outcomes there are, or that no control has both parts of necromass and SOC.
+    """
+    if has_pairs(change):
+        return
+    if CHANGE_OF_PART in change:
+        said = str(change["absent"].values[0])
+        raise SpecificationError(
+            f"scenarios need the effect on necromass, which here hangs on what controls have of its two pools, but "
+            f"{said}; effects are in group delta_mcp",
+            "data.outcomes",
+        )
+    outcomes = ", ".join(change["outcome"].values.astype(str))
+    raise SpecificationError(
+        f"scenarios need the outcomes necromass and soc, the model has {outcomes}; effects are in group delta_mcp",
+        "data.outcomes",
+    )
 
 
 def why_counted(result: xr.DataTree) -> str:
@@ -143,10 +169,8 @@ def with_scenarios(result: xr.DataTree, asked: xr.Dataset, counts: Iterable[Coun
     at: At = json.loads(group(result, words.DELTA_MCP).attrs["at"])
     points = population_points(data, kinds_of(posterior), at)
     made = _gathered(exact_counts(result, asked) if counts is None else counts, asked.sizes["target"], len(codes))
-    absolute = points_of(scheme)
-    ends = None if absolute is None else ends_of(ratio_at(result, words.NEW), absolute)
     prior = _prior_probability(result, asked, scheme, place) if made.prior is None else made.prior
-    share = share_draws(posterior, points, tolerances(scheme), ends)
+    share = _shares(result, asked, points, scheme)
     if scheme.merge:
         share = np.stack([share[..., place == code].sum(axis=-1) for code in range(len(codes))], axis=-1)
     each = ("target", "scenario")
@@ -178,6 +202,15 @@ def with_scenarios(result: xr.DataTree, asked: xr.Dataset, counts: Iterable[Coun
         "method_reason": "" if counts is None else why_counted(result),
     }
     return with_groups(result, {words.SCENARIO: dataset})
+
+
+def _shares(result: xr.DataTree, asked: xr.Dataset, points: xr.Dataset, scheme: Scheme) -> np.ndarray:
+    """Return the shares of the 13 classes, (chain, draw, point, 13)."""
+    if apart(group(result, words.DATA)):
+        return share_of_sum_draws(result, asked, points)
+    absolute = points_of(scheme)
+    ends = None if absolute is None else ends_of(ratio_at(result, words.NEW), absolute)
+    return share_draws(group(result, words.POSTERIOR), points, tolerances(scheme), ends)
 
 
 def _gathered(counts: Iterable[Counts], size: int, classes: int) -> Counts:

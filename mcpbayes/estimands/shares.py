@@ -1,18 +1,17 @@
 """Shares: what fraction of comparisons lies in each scenario class, for each draw of the population's parameters."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import xarray as xr
 
-from mcpbayes import vocabulary as words
 from mcpbayes.estimands.classes import Tolerances
 from mcpbayes.estimands.heterogeneity import total_planes
 from mcpbayes.estimands.layout import Array, labelled_view, node_major
 from mcpbayes.estimands.orthants import class_probabilities
+from mcpbayes.estimands.prior import POOLS
 from mcpbayes.workers import in_threads
-
-_POOLS: Final = (words.NECROMASS, words.SOC)
 
 #: Draws worked on at once.
 _BLOCK: Final = 1000
@@ -39,9 +38,9 @@ def share_draws(
         Class probabilities of N(B'x + κ, Σ_total), exact (`orthants.class_probabilities`); averaged over kinds where a
         point is.
     """
-    centre, mixture = _centres(posterior, points)
+    centre, mixture = centres(posterior, points, POOLS)
     outcomes = [str(name) for name in posterior["outcome"].values]
-    both = [outcomes.index(pool) for pool in _POOLS]
+    both = [outcomes.index(pool) for pool in POOLS]
     sigma = total_planes(posterior)[np.ix_(both, both)]
 
     def work(start: int) -> Array:
@@ -54,10 +53,10 @@ def share_draws(
     return labelled_view(shares, posterior.sizes["chain"])
 
 
-def _centres(posterior: xr.Dataset, points: xr.Dataset) -> tuple[Array, Array]:
+def centres(posterior: xr.Dataset, points: xr.Dataset, wanted: Sequence[str]) -> tuple[Array, Array]:
     """Return typical effects (pool, centre, draw) at all rows and kinds in use, and their weights (point, centre)."""
     # Only these variables: the rest of the posterior is large, and selecting copies.
-    pools = posterior[[name for name in ("beta", "kind_effect") if name in posterior]].sel(outcome=list(_POOLS))
+    pools = posterior[[name for name in ("beta", "kind_effect") if name in posterior]].sel(outcome=list(wanted))
     beta = node_major(pools["beta"], "outcome", "coefficient")
     rows, weights = points["row"].values, points["kind_weight"].values
     if "kind_effect" not in posterior:

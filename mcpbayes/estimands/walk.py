@@ -226,7 +226,7 @@ def with_ratios(places: Index, effect: Array, pools: tuple[int, int], ratio: Rat
     return TargetDraws(places, effect, ratio, log_change, change, control)
 
 
-def _with_parts(places: Index, effect: Array, parts: tuple[int, int, int], ratio: Ratios) -> TargetDraws:
+def with_parts(places: Index, effect: Array, parts: tuple[int, int, int], ratio: Ratios) -> TargetDraws:
     """Return draws of targets as `with_ratios`, with what fungal and bacterial necromass contribute to Δr."""
     assert ratio.parts is not None
     *pools, soc = parts
@@ -239,7 +239,7 @@ def _with_parts(places: Index, effect: Array, parts: tuple[int, int, int], ratio
 def ratio_draws(found: Table, places: Index, effect: Array, ratio: Ratios) -> TargetDraws:
     """Return draws of targets with all that follows from r₀, whichever pools make it up."""
     if found.parts is not None:
-        return _with_parts(places, effect, found.parts, ratio)
+        return with_parts(places, effect, found.parts, ratio)
     assert found.pools is not None
     return with_ratios(places, effect, found.pools, ratio)
 

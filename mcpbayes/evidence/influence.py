@@ -51,7 +51,8 @@ def leave_one_study_out(result: xr.DataTree, *, report: Callable[[str], None] | 
         New, with group ``influence`` (dims left_out, target, outcome); targets are those of the levels mean and new.
 
         * ``effect_*``, ``log_delta_mcp_*``, ``delta_mcp_*`` without the study: ``mean``, ``sd``, ``lower``, ``upper``;
-          ``prob_positive`` is P(δ > 0). The ratio is there where both pools are, ``delta_mcp`` NaN without r₀.
+          ``prob_positive`` is P(δ > 0). The ratio is there where necromass, as one pool or two, and SOC
+          are, ``delta_mcp`` NaN without r₀; of two pools δ and claims, too.
         * ``leading_class`` with ``leading_probability``, and ``claim``: the class or coarser statement that the
           headline would name, empty where it would abstain; ``class_changes`` and ``claim_changes``, whether they are
           others than with all studies, beyond Monte-Carlo error. ``claim_probability``: without the study, of what the

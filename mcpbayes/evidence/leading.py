@@ -40,7 +40,7 @@ NONE: Final = Leading("", "", float("nan"), "")
 
 
 def root_of_fit(result: xr.DataTree, data: xr.Dataset, posterior: xr.Dataset) -> Root | None:
-    """Return the moments of coefficients and kinds of a refit of other data; None where a pool is missing."""
+    """Return the moments of coefficients and kinds of a refit of other data; None where necromass is no one pool."""
     if pools_of(posterior) is None:
         return None
     fit = with_groups(result, {words.DATA: data, words.POSTERIOR: posterior})
@@ -53,7 +53,7 @@ def stored(roots: list[Root]) -> dict[str, tuple[tuple[str, ...], Array]]:
     return {name: (("refit", *_STORED[name]), np.stack(part)) for name, part in zip(_STORED, parts, strict=True)}
 
 
-def leading_of_result(result: xr.DataTree, asked: xr.Dataset, effect: Array) -> list[Leading]:
+def leading_of_result(result: xr.DataTree, asked: xr.Dataset, effect: Array | None) -> list[Leading]:
     """Return what leads in the result itself: as the headline says it, where classes are there.
 
     Parameters
@@ -61,12 +61,13 @@ def leading_of_result(result: xr.DataTree, asked: xr.Dataset, effect: Array) -> 
     result : DataTree
     asked : Dataset
         Targets of the levels mean and new.
-    effect : ndarray, shape (target, K, draw)
-        Their draws, which are counted where classes are neither there nor to be had exactly.
+    effect : ndarray, shape (target, 2, draw), or None
+        Their draws of θ_N and θ_C, which are counted where classes are neither there nor to be had exactly; None where
+        there are no such effects.
     """
     posterior, spec = group(result, words.POSTERIOR), specification(result)
-    if pools_of(posterior) is None:
-        return [NONE] * len(effect)
+    if effect is None:
+        return [NONE] * asked.sizes["target"]
     if words.SCENARIO in result.children:
         found = group(result, words.SCENARIO).sel(target=asked["target"].values)
         return _leading(found["probability"].values, found["mcse"].values, spec.scenarios)
@@ -76,11 +77,11 @@ def leading_of_result(result: xr.DataTree, asked: xr.Dataset, effect: Array) -> 
 
 
 def leading_of_refit(
-    refits: xr.Dataset, refit: str, asked: xr.Dataset, effect: Array, spec: Specification
+    refits: xr.Dataset, refit: str, asked: xr.Dataset, effect: Array | None, spec: Specification
 ) -> list[Leading]:
     """Return what leads in one refit; its draws are counted where an older version kept nothing else."""
-    if pools_of(refits) is None:
-        return [NONE] * len(effect)
+    if effect is None:
+        return [NONE] * asked.sizes["target"]
     scheme, chains = spec.scenarios, refits.sizes["chain"]
     if "root_mean" not in refits or points_of(scheme) is not None:
         return _counted(effect, refits, scheme, chains)
@@ -117,12 +118,10 @@ def _leading(probability: Array, mcse: Array, scheme: Scheme) -> list[Leading]:
 
 
 def _counted(effect: Array, fit: xr.Dataset, scheme: Scheme, chains: int) -> list[Leading]:
-    """Count draws; nothing leads where the tolerance hangs on a control ratio, which refits do not keep."""
-    pools = pools_of(fit)
-    if pools is None or points_of(scheme) is not None:
+    """Count draws; nothing leads where effects are absent, or the tolerance hangs on r₀, which refits do not keep."""
+    if points_of(scheme) is not None or not np.isfinite(effect).all():
         return [NONE] * len(effect)
     labels = dict(zip(*coarsening(scheme)[:2], strict=True))
-    said = [
-        what_is_said(theta[pools[0]], theta[pools[1]], scheme, worlds_of(fit), chains, mute=True) for theta in effect
-    ]
+    of = worlds_of(fit)
+    said = [what_is_said(theta_n, theta_c, scheme, of, chains, mute=True) for theta_n, theta_c in effect]
     return [Leading(one.code, labels[one.code], one.probability, one.ties) for one in said]

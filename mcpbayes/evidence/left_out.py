@@ -11,9 +11,9 @@ from mcpbayes import vocabulary as words
 from mcpbayes.errors import SpecificationError
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.layout import Array, node_major
+from mcpbayes.estimands.pairs import has_pairs, pair_draws
 from mcpbayes.estimands.tree import group
 from mcpbayes.estimands.unobserved import unobserved_at
-from mcpbayes.estimands.walk import pools_of
 from mcpbayes.evidence.said import what_is_said
 from mcpbayes.inference.collapsed import labelled, levels_on
 from mcpbayes.inference.completion import complete_posterior
@@ -29,6 +29,9 @@ from mcpbayes.specification.structure import Specification
 
 #: What is said of a refit that cannot be relied on.
 NOT_COVERED: Final = "the proposals did not cover the posterior without this study"
+
+#: What is said where the other studies hold no control with both pools of necromass and SOC.
+NO_RATIO: Final = "without this study no control has all pools, so there are effects on each, but no ratio"
 
 #: Summaries of a quantity.
 SUMMARIES: Final = ("mean", "sd", "lower", "upper")
@@ -164,7 +167,9 @@ def numbers_without(
         refits.append(found)
         changes.append(_change(rest, whole, found.posterior, at))
     passed = all(found.passed for found in refits)
-    return numbers(changes, worlds[0].whole.model, rest, claims) | _judged(refits, "" if passed else NOT_COVERED)
+    there = numbers(changes, worlds[0].whole.model, rest, claims)
+    reason = NO_RATIO if template.keys() - there.keys() else ""  # what is not there stays as in the template
+    return template | there | _judged(refits, reason if passed else NOT_COVERED)
 
 
 def _judged(refits: Sequence[Refit], reason: str) -> Values:
@@ -197,8 +202,8 @@ def numbers(
         return np.concatenate([node_major(change[name], "target", *dims) for change in changes], axis=-1)
 
     effect = draws_of("effect", "outcome")
-    quantities, pools = {"effect": effect}, pools_of(changes[0])
-    if pools is not None:
+    quantities, paired = {"effect": effect}, has_pairs(changes[0])
+    if paired:
         quantities |= {name: draws_of(name) for name in ("log_delta_mcp", "delta_mcp")}
     section = model.summary
     out: Values = {}
@@ -206,15 +211,16 @@ def numbers(
         low, high = interval(draws, section.interval_kind, section.interval_prob)
         summaries = (draws.mean(axis=-1), draws.std(axis=-1, ddof=1), low, high)
         out |= {f"{name}_{what}": values for what, values in zip(SUMMARIES, summaries, strict=True)}
-    if pools is not None:
+    if paired:
         out["prob_positive"] = np.mean(quantities["log_delta_mcp"] > 0, axis=-1)
         names = changes[0]["name"].values.astype(str).tolist()
         unobserved = unobserved_at(data, words.MEAN, names)
         shape = (len(changes), len(changes) * changes[0].sizes["chain"])
+        pair = np.concatenate([pair_draws(change) for change in changes], axis=-1)
         said = [
             what_is_said(
-                effect[i, pools[0]],
-                effect[i, pools[1]],
+                pair[i, 0],
+                pair[i, 1],
                 model.scenarios,
                 *shape,
                 mute=bool(unobserved[name]),

@@ -8,14 +8,17 @@ import pandas as pd
 import xarray as xr
 
 from mcpbayes import vocabulary as words
+from mcpbayes.estimands.parts import CHANGE_OF_PART, quantity_of_part
 from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.tree import group, has_two_pools
-from mcpbayes.inference.conversion import FACTORS, K_F
+from mcpbayes.inference.conversion import FACTORS, K_B, K_F
 from mcpbayes.monte_carlo.summaries import mcse_mean
 from mcpbayes.tables.part_arms import of_parts
 
 #: Columns of `variance_shares`.
 SHARES: Final = ("level", "name", "quantity", "sd", "share_q", "share_k_F", "share")
+#: The same where fungal and bacterial necromass are pools of their own.
+SHARES_OF_PARTS: Final = ("level", "name", "quantity", "sd", "share_rho_b", "share_k", "share")
 
 _QUANTITIES: Final = ("log_delta_mcp", "delta_mcp")
 
@@ -51,24 +54,27 @@ def _noise(draws: Array) -> float:
     return float((mcse_mean(draws) ** 2).mean())
 
 
-def share_of_scale(draws: Array, scale: Array) -> float:
-    """Return the variance that a factor with a value in each draw brings within worlds, not below 0.
+def share_of_scale(draws: Array, *scales: Array) -> float:
+    """Return the variance that factors with a value in each draw bring within worlds, not below 0.
 
     Parameters
     ----------
-    draws, scale : ndarray, shape (world, chain, draw)
+    draws : ndarray, shape (world, chain, draw)
+    *scales : ndarray, same shape
+        One factor, or several.
 
     Notes
     -----
-    The mean of the draws of a world given the factor is taken to be linear in it, which it is where the factor scales
-    them or leaves them alone. The square of the slope is too large by that of its error.
+    The mean of the draws of a world given the factors is taken to be linear in them, which it is where one scales them,
+    or leaves them alone. The variance of what is fitted is too large by the error of a mean for each factor.
     """
-    x = scale - scale.mean(axis=(1, 2), keepdims=True)
+    x = np.stack([scale - scale.mean(axis=(1, 2), keepdims=True) for scale in scales])
     y = draws - draws.mean(axis=(1, 2), keepdims=True)
-    spread = (x**2).mean(axis=(1, 2))
-    slope = np.divide((x * y).mean(axis=(1, 2)), spread, out=np.zeros_like(spread), where=spread > 0)
-    error = mcse_mean(y - slope[:, None, None] * x) ** 2  # of slope √spread
-    return max(float((slope**2 * spread - np.where(spread > 0, error, 0.0)).mean()), 0.0)
+    together, with_y = np.einsum("fwcd,gwcd->wfg", x, x), np.einsum("fwcd,wcd->wf", x, y)
+    slope = np.einsum("wfg,wg->wf", np.linalg.pinv(together, hermitian=True), with_y)
+    fitted = np.einsum("wf,fwcd->wcd", slope, x)
+    chance = np.linalg.matrix_rank(together, hermitian=True) * mcse_mean(y - fitted) ** 2
+    return max(float(((fitted**2).mean(axis=(1, 2)) - chance).mean()), 0.0)
 
 
 def variance_shares(result: xr.DataTree) -> pd.DataFrame:
@@ -84,9 +90,11 @@ def variance_shares(result: xr.DataTree) -> pd.DataFrame:
     DataFrame
         One row per target at level mean and quantity, ``log_delta_mcp`` (δ) or ``delta_mcp`` (Δr): posterior ``sd``;
         of its variance ``share_q``, from q, which decides what amino sugars say of effects, ``share_k_F``, from the k_F
-        of the draws of one world, which scales Δr alone, and ``share``, their sum. Empty where no worlds carry factors,
-        where fungal and bacterial necromass are pools of their own, which do not hang on q, and of two pools over time,
-        whose ΔMCP hangs on the year.
+        of the draws of one world, which scales Δr alone, and ``share``, their sum. Where fungal and bacterial necromass
+        are pools of their own, also ``delta_mcp[fungal_necromass]`` and ``delta_mcp[bacterial_necromass]``, what each
+        contributes to Δr; and in place of these columns ``share_rho_b``, from the ϱ_b that worlds are strata of, and
+        ``share_k``, from the k_F and k_B of the draws of one world. Empty where no worlds carry factors, and of two
+        pools over time, whose ΔMCP hangs on the year.
 
     Notes
     -----
@@ -94,23 +102,40 @@ def variance_shares(result: xr.DataTree) -> pd.DataFrame:
     is the mean of a world; given a world x is linear in k_F. Monte-Carlo error of both is subtracted, shares below 0
     are shown as 0. k_F differs between worlds too, since q = k_B/k_F − …; that part counts as q's. Where worlds differ
     in another doubt as well, only the part of their means that is linear in ln q counts.
+
+    With two pools Var(E[x | ϱ_b, k_F, k_B]) takes its place. Given a world k_F scales the fungal part and k_B the
+    bacterial one; δ hangs on k_B/k_F, and of it what is linear in both counts.
     """
-    carried = FACTORS in json.loads(result.attrs.get("worlds_values", "{}"))
-    if not carried or of_parts(group(result, words.DATA)) or has_two_pools(result):
-        return pd.DataFrame(columns=SHARES)
+    apart = of_parts(group(result, words.DATA))
+    columns = SHARES_OF_PARTS if apart else SHARES
+    if FACTORS not in json.loads(result.attrs.get("worlds_values", "{}")) or has_two_pools(result):
+        return pd.DataFrame(columns=columns)
     posterior, change = group(result, words.POSTERIOR), group(result, words.DELTA_MCP)
     every, worlds = json.loads(result.attrs["worlds_values"]), worlds_of(posterior)
-    values = None if len(every) == 1 else np.log(every[FACTORS])
+    stratum = np.asarray(every[FACTORS]) if apart else np.log(every[FACTORS])
+    values = None if len(every) == 1 else stratum
     shape = (worlds, -1, posterior.sizes["draw"])
-    k_f = posterior[K_F].transpose("chain", "draw").values.reshape(shape)
+    scales = [_draws(posterior[name]).reshape(shape) for name in ((K_F, K_B) if apart else (K_F,))]
     rows = []
     for place in np.flatnonzero(change["level"].values == words.MEAN):
-        for quantity in (name for name in _QUANTITIES if name in change):
-            draws = change[quantity].isel(target=place).transpose("chain", "draw").values.reshape(shape)
+        for quantity, variable in _quantities(change.isel(target=place)).items():
+            draws = _draws(variable).reshape(shape)
             if not np.isfinite(draws).all():
                 continue  # no r0, so no absolute change
             total = float(draws.var())
-            q, scale = share_of_worlds(draws, values) / total, share_of_scale(draws, k_f) / total
+            between, scale = share_of_worlds(draws, values) / total, share_of_scale(draws, *scales) / total
             name = str(change["name"].values[place])
-            rows.append((words.MEAN, name, quantity, total**0.5, q, scale, q + scale))
-    return pd.DataFrame(rows, columns=SHARES)
+            rows.append((words.MEAN, name, quantity, total**0.5, between, scale, between + scale))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _quantities(change: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return what is said of the ratio of one target, by the names of ``summary.csv``."""
+    found = {name: change[name] for name in _QUANTITIES if name in change}
+    if CHANGE_OF_PART in change:
+        found |= {quantity_of_part(part): change[CHANGE_OF_PART].sel(part=part) for part in words.PARTS}
+    return found
+
+
+def _draws(variable: xr.DataArray) -> Array:
+    return np.asarray(variable.transpose("chain", "draw").values)

@@ -16,6 +16,7 @@ from mcpbayes.measurement.factor_draws import Central, Triples, central, strata
 from mcpbayes.specification.structure import Specification
 from mcpbayes.streams import generator
 from mcpbayes.tables.amino_arms import converted_arms, necromass_cvs
+from mcpbayes.tables.naming import counted
 
 #: Variables of group ``posterior``: the factors k_F and k_B of each draw, and the q behind the fit of its world.
 K_F: Final = "k_F"
@@ -87,8 +88,8 @@ def factor_doubt(arms: xr.Dataset, model: Specification, worlds: int) -> Doubt |
     values = tuple(float(np.median(part.q)) for part in parts)
     remade = partial(with_factors, bias_correction=model.data.bias_correction)
     said = (
-        f"necromass of {int(here.sum())} arms is made of amino sugars with the factors {factors.name!r}, which are "
-        f"in doubt: q, the weight of muramic acid, from {min(values):.2f} to {max(values):.2f}"
+        f"necromass of {counted(int(here.sum()), 'arm')} is made of amino sugars with the factors {factors.name!r}, "
+        f"which are in doubt: q, the weight of muramic acid, from {min(values):.2f} to {max(values):.2f}"
     )
     return Doubt(
         FACTORS,

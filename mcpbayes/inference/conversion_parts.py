@@ -18,6 +18,7 @@ from mcpbayes.measurement.amino_parts import bacterial_share
 from mcpbayes.measurement.factor_draws import PartFactors, central_of_parts, strata_of_parts
 from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.amino_arms import converted_arms
+from mcpbayes.tables.naming import counted
 from mcpbayes.tables.part_arms import with_factors_of_parts
 
 #: Further variable of group ``posterior``: the ϱ_b behind the fit of a draw's world.
@@ -53,9 +54,9 @@ def factor_doubt_of_parts(arms: xr.Dataset, model: Specification, worlds: int) -
     values = tuple(float(np.median(part.rho_b)) for part in parts)
     _refuse_more_worlds(arms, max(values))
     said = (
-        f"fungal and bacterial necromass of {int(here.sum())} arms are made of amino sugars with the factors "
-        f"{factors.name!r}, which are in doubt: ϱ_b, moles of bacterial glucosamine per mole of muramic acid, from "
-        f"{min(values):.2f} to {max(values):.2f}"
+        f"fungal and bacterial necromass of {counted(int(here.sum()), 'arm')} are made of amino sugars with the "
+        f"factors {factors.name!r}, which are in doubt: ϱ_b, moles of bacterial glucosamine per mole of muramic acid, "
+        f"from {min(values):.2f} to {max(values):.2f}"
     )
 
     def made(data: xr.Dataset, rho_b: float) -> xr.Dataset:

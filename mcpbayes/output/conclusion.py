@@ -10,11 +10,12 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.change import visit_targets
 from mcpbayes.estimands.counting import Counts, counting
+from mcpbayes.estimands.pairs import has_pairs
 from mcpbayes.estimands.quantities import Block, Quantities, quantities
 from mcpbayes.estimands.scenarios import why_counted, with_scenarios
 from mcpbayes.estimands.targets import POPULATION, At
 from mcpbayes.estimands.tree import group
-from mcpbayes.estimands.walk import TargetDraws, pools_of, sources
+from mcpbayes.estimands.walk import TargetDraws, sources
 from mcpbayes.output.summary import Numbers, numbering, summary_of
 
 #: What is kept of the draws of some targets: their classes, where these are counted, and their rows.
@@ -56,7 +57,7 @@ def conclude(result: xr.DataTree, at: At | None = None) -> tuple[xr.DataTree, pd
     posterior, targets = group(made, words.POSTERIOR), found.targets.isel(first)
     seen += [read(source()) for source in sources(data, posterior, change.isel(first), targets, made.attrs["seed"])]
     summary = summary_of(made, found, [number(found.of_parameters()), *(numbers for _, numbers in seen)])
-    if pools_of(posterior) is None:
+    if not has_pairs(change):
         return made, summary
     counts = [counted for counted, _ in seen if counted is not None]
     return with_scenarios(made, found.targets, counts or None), summary
@@ -72,7 +73,7 @@ class _Reader(NamedTuple):
 
 def _reader(result: xr.DataTree) -> _Reader:
     found, number = quantities(result), numbering(result)
-    wanted = pools_of(group(result, words.POSTERIOR)) is not None and why_counted(result)
+    wanted = has_pairs(group(result, words.DELTA_MCP)) and why_counted(result)
     count = counting(result) if wanted else None
 
     def read(draws: TargetDraws) -> _Seen:

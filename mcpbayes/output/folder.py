@@ -241,7 +241,8 @@ def _write_report(result: xr.DataTree, folder: Path, command: str, summary: "Dat
 def tables(result: xr.DataTree, summary: "DataFrame | None" = None) -> dict[str, "DataFrame"]:
     """Return the tables of the output folder by file name.
 
-    Scenarios and shares exist for both pools only, factor sets and variance shares for necromass of amino sugars.
+    Scenarios and shares exist for necromass, as one pool or two, and SOC only, factor sets and variance shares for
+    necromass of amino sugars.
     """
     from mcpbayes.evidence.assumptions import assumptions
     from mcpbayes.evidence.factor_sets import factor_sets

@@ -14,6 +14,7 @@ from mcpbayes.tables.amino_sugars import SOURCE, has_both
 from mcpbayes.tables.columns import CONTROL, ROLES
 from mcpbayes.tables.fungal import MISSING_THERE
 from mcpbayes.tables.layouts import CONTROL_ROW, arm_columns, rho_column
+from mcpbayes.tables.naming import counted
 from mcpbayes.tables.unit_checks import PURE_CARBON, RATIO_BOUNDS
 from mcpbayes.vocabulary import (
     AMINO_SUGARS,
@@ -99,9 +100,11 @@ def _origin(arms: pd.DataFrame, data: DataSection) -> Problem:
     counts = [_count(there[there["source"] == source]) for source in (FROM_AMINO_SUGARS, REPORTED)]
     if not counts[0]:
         return Problem(
-            "necromass-from", f"the amino sugars are not used: necromass of {counts[1]} arms is as reported", "note"
+            "necromass-from",
+            f"the amino sugars are not used: necromass of {counted(counts[1], 'arm')} is as reported",
+            "note",
         )
-    said = f"necromass of {counts[0]} arms is made of amino sugars with the factors {data.factors.name!r}"
+    said = f"necromass of {counted(counts[0], 'arm')} is made of amino sugars with the factors {data.factors.name!r}"
     if counts[1]:
         said += f"; of {counts[1]} it is as reported, without any doubt about the factors behind it"
     return Problem("necromass-from", said, "note")
@@ -115,8 +118,8 @@ def _left_out(arms: pd.DataFrame) -> Iterator[Problem]:
         if len(lost):
             yield Problem(
                 "necromass-left-out",
-                f"the necromass of {_count(lost)} arms is not used: within a control all comes from one source, here "
-                f"{source}, and these have the other only",
+                f"the necromass of {counted(_count(lost), 'arm')} is not used: within a control all comes from one "
+                f"source, here {source}, and {'this one has' if _count(lost) == 1 else 'these have'} the other only",
                 "warning",
                 rows=tuple(dict.fromkeys(lost["row"])),
                 remedy="Give both amino sugars of these arms, or choose: --set data.necromass_from=reported.",
@@ -129,7 +132,8 @@ def _half(arms: pd.DataFrame, apart: bool) -> Iterator[Problem]:
     if len(one):
         yield Problem(
             "one-amino-sugar",
-            f"{_count(one)} arms have one of the two amino sugars only, of which {made}",
+            f"{counted(_count(one), 'arm')} {'has' if _count(one) == 1 else 'have'} one of the two amino sugars only, "
+            f"of which {made}",
             "note",
             rows=tuple(dict.fromkeys(one["row"])),
         )
@@ -139,14 +143,15 @@ def _no_fungi(here: pd.DataFrame, data: DataSection, rho_b: float) -> Iterator[P
     """Yield a warning for arms in which bacteria explain all glucosamine: their fungal necromass is not positive."""
     apart = has_parts(data.outcomes)
     with_some = f" with some of the factors {data.factors.name!r}" if apart and not data.factors.fixed else ""
-    kept = f"nothing; {MISSING_THERE}" if apart else "not positive; they are kept as they are"
     fungal = fungal_necromass(here[GLUCOSAMINE], here[MURAMIC_ACID], 1.0, rho_b)
     none = here[fungal <= 0]
     if len(none):
         count = _count(none)
+        kept = f"not positive; {'they are kept as they are' if count > 1 else 'it is kept as it is'}"
+        kept = f"nothing; {MISSING_THERE}" if apart else kept
         yield Problem(
             "no-fungal-necromass",
-            f"in {count} arm{'' if apart and count == 1 else 's'} bacteria explain all glucosamine{with_some}, so that "
+            f"in {counted(count, 'arm')} bacteria explain all glucosamine{with_some}, so that "
             f"fungal necromass is {kept}",
             "warning",
             rows=tuple(dict.fromkeys(none["row"])),
@@ -168,8 +173,8 @@ def _unused_spreads(rows: pd.DataFrame, made: pd.DataFrame) -> list[Problem]:
     return [
         Problem(
             "spread-of-part-unused",
-            f"in {int(unused.sum())} rows both pools are made of amino sugars, and what is given of the spread of "
-            "fungal or bacterial necromass is not used",
+            f"in {counted(int(unused.sum()), 'row')} both pools are made of amino sugars, and what is given of the "
+            "spread of fungal or bacterial necromass is not used",
             "note",
             rows=tuple(int(row) for row in rows.index[unused]),
             remedy="Give SDs of glucosamine and muramic acid, or choose: --set data.necromass_from=reported.",

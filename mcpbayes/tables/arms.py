@@ -262,7 +262,7 @@ def _dataset(
         part, new = with_cvs(part, rows, controls, model)
         if has_parts(data.outcomes):
             part, faint = without_faint_fungi(part, rows, most_bacterial(model))
-            new += [*faint, *notes.controls_without_fungi(controls_left_out(part)), notes.no_scenarios()]
+            new += [*faint, *notes.controls_without_fungi(controls_left_out(part)), *notes.no_scenarios(part)]
         part.attrs |= {"imputed": json.dumps(imputed_counts(part)), "unit": opened.unit}
         new += spread_notes.dispersion_notes(opened, data)
     attrs = {

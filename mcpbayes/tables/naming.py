@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 from mcpbayes.specification.formula import natural_key
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, for example ``"1 arm"`` and ``"3 arms"``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def natural_order(names: Iterable[str]) -> list[str]:
     """Return the distinct names in natural order."""
     return sorted(set(names), key=natural_key)

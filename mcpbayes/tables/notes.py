@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -107,16 +108,27 @@ def controls_without_fungi(said: str) -> list[Problem]:
     return [Problem("controls-without-fungi", said, "note")] if said else []
 
 
-def no_scenarios() -> Problem:
-    """Return the note that pools of necromass apart have no scenario classes."""
-    return Problem(
-        "no-scenarios",
-        "with fungal and bacterial necromass apart there are effects, and what each contributes to ΔMCP, but no "
-        "scenario classes, which are of necromass as one pool",
-        "note",
-        remedy='For the classes: --set \'data.outcomes=["necromass", "soc"]\', with a column of their sum or with '
-        "amino sugars.",
-    )
+def no_scenarios(arms: xr.Dataset) -> list[Problem]:
+    """Return the note that there are no scenario classes, where no control has both pools of necromass, and SOC.
+
+    Parameters
+    ----------
+    arms : xarray.Dataset
+        Arms with fungal and bacterial necromass and SOC as outcomes.
+    """
+    own = arms["log_mean"].sel(outcome=[*PARTS, SOC]).transpose("arm", "outcome").values[~arms["treated"].values]
+    if np.isfinite(own).all(axis=1).any():
+        return []
+    return [
+        Problem(
+            "no-scenarios",
+            "no control has fungal and bacterial necromass and SOC, so there are effects on each pool, but none on "
+            "necromass as a whole, no ΔMCP and no scenario classes",
+            "note",
+            expected="a control with all three pools",
+            remedy='With a column of their sum, or with amino sugars: --set \'data.outcomes=["necromass", "soc"]\'.',
+        )
+    ]
 
 
 def spelling_variants(treatment: pd.Series, kind: pd.Series) -> list[Problem]:

@@ -14,7 +14,7 @@ from mcpbayes.tables.checks import called
 from mcpbayes.tables.columns import CONTROL, ROLES
 from mcpbayes.tables.layouts import RHO, arm_columns, shared_df_column
 from mcpbayes.tables.moderators import PREFIX, moderator_columns
-from mcpbayes.tables.naming import canonical_order
+from mcpbayes.tables.naming import canonical_order, counted
 from mcpbayes.tables.opening import Opened
 from mcpbayes.tables.plot_moments import ARM, BLOCK, CONTROL_KEY, Moments, plot_moments
 
@@ -189,11 +189,14 @@ def _moment_problems(moments: Moments, names: Mapping[str, str], arms: Mapping[i
         column, default = names.get(str(outcome), str(outcome)), f"data.defaults.cv.{outcome} is used and counted"
         single = moments.n.index[moments.n[outcome] == 1]
         if len(single):
-            message = f"{len(single)} arms have a single plot of {outcome}, which tells no SD: {default}"
+            have = f"{counted(len(single), 'arm')} {'has' if len(single) == 1 else 'have'}"
+            message = f"{have} a single plot of {outcome}, which tells no SD: {default}"
             problems.append(Problem("single-plot", message, "warning", rows=tuple(single), column=column))
         constant = moments.constant[str(outcome)]
         if constant:
-            message = f"all plots of {len(constant)} arms have the same {outcome}, which tells no SD: {default}"
+            message = (
+                f"all plots of {counted(len(constant), 'arm')} have the same {outcome}, which tells no SD: {default}"
+            )
             remedy = "If one value was copied into all plots, keep it in one of them."
             problems.append(Problem("equal-plots", message, "warning", rows=constant, column=column, remedy=remedy))
         problems += _incomplete_blocks(moments, str(outcome), column, arms)
@@ -214,7 +217,7 @@ def _incomplete_blocks(moments: Moments, outcome: str, column: str, arms: Mappin
     return [
         Problem(
             "incomplete-blocks",
-            f"blocks are not complete for {outcome}: the SD of {len(unblocked)} arms includes the blocks",
+            f"blocks are not complete for {outcome}: the SD of {counted(len(unblocked), 'arm')} includes the blocks",
             "warning",
             rows=tuple(gaps),
             column=column,

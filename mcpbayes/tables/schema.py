@@ -14,10 +14,16 @@ import pandera.pandas as pa
 
 from mcpbayes.errors import Problem
 from mcpbayes.tables.columns import CI_LEVEL, DISPERSIONS, INTERVALS, Column
+from mcpbayes.vocabulary import FUNGAL_NECROMASS
 
 #: A number as people and programs write it; with a real minus sign, too.
 NUMBER: Final = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf(?:inity)?"
 LEAVE_EMPTY: Final = "Leave the cell empty if the value is not known."
+#: Bacteria can explain all glucosamine of a plot, and more; what is left is then nothing, or less.
+_FUNGI_OF_PLOTS: Final = (
+    "Give one row per arm, with the mean over all its plots, SD and n (--set data.layout=arm): the mean counts as "
+    "missing where it is nothing. With the cell left empty the arm's mean would be that of the other plots, too high."
+)
 FILL_IN: Final = "Fill in the cell, or delete the row if it is a mean or a note below the table."
 
 
@@ -117,7 +123,10 @@ def rules_of(column: Column) -> dict[str, Rule]:
     if column.unit == "plots":
         return rules | _COUNT_RULES
     if column.outcome and column.strict and column.lower == 0.0:
-        return rules | _rules_of_positive(_measured(column.name))
+        positive = _rules_of_positive(_measured(column.name))
+        if column.name == FUNGAL_NECROMASS:  # of a plot: means of arms may be nothing
+            positive = {check: replace(rule, remedy=_FUNGI_OF_PLOTS) for check, rule in positive.items()}
+        return rules | positive
     if column.lower is None and column.upper is None:
         return rules
     bounds = _bounds(column)

@@ -10,7 +10,6 @@ import mcpbayes as mb
 from mcpbayes.errors import SpecificationError
 from mcpbayes.estimands.change import delta_mcp
 from mcpbayes.estimands.parts import part_changes
-from mcpbayes.estimands.scenarios import classify
 
 SIZE = st.floats(0.001, 1)
 THETA = st.floats(-2, 2)
@@ -175,8 +174,6 @@ def test_without_any_complete_control_there_are_effects_only() -> None:
     assert str(found["delta_mcp"]["absent"].values[0]) == "no control reports fungal and bacterial necromass and SOC"
 
 
-def test_a_given_ratio_and_scenarios_are_refused_with_the_reason(tree) -> None:
+def test_a_given_ratio_is_refused_with_the_reason(tree) -> None:
     with pytest.raises(SpecificationError, match="each needs a ratio of its own"):
         delta_mcp(tree, settings=["delta_mcp.reference=0.4"])
-    with pytest.raises(SpecificationError, match="scenarios need the outcomes necromass and soc"):
-        classify(delta_mcp(tree))

@@ -7,6 +7,7 @@ from made_parts import REPORTED, part_result, part_table
 
 import mcpbayes as mb
 from mcpbayes.estimands.parts import apart
+from mcpbayes.output.document.context import headlines
 from mcpbayes.output.document.parts import contribution_lines, contributions
 from mcpbayes.output.document.report import render
 from mcpbayes.output.headline import closing_lines
@@ -14,7 +15,7 @@ from mcpbayes.output.headline import closing_lines
 
 @pytest.fixture(scope="module")
 def result():
-    return mb.delta_mcp(part_result())
+    return mb.classify(mb.delta_mcp(part_result()))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,24 @@ def test_the_report_says_where_the_change_comes_from_and_how(page):
     assert "Fungal and bacterial necromass, SOC and their ratio" in page
     assert "Δr = ΔrF + ΔrB" in page and "as the sum of what fungal and bacterial necromass C contribute" in page
     assert "δ = θN − θC" not in page, "necromass is no outcome of this model"
-    assert "no scenario classes" in page and "fungal_necromass C" not in page
+    assert "Necromass is the sum of two pools here" in page and "128 fresh comparisons per draw" in page
+    assert "their probabilities are the fractions of draws that fall in each class" in page
+    assert "fungal_necromass C" not in page
+
+
+def test_the_headline_is_the_scenario_of_both_pools_together(result, page):
+    scenario = result["scenario"].to_dataset().sel(target="mean: kind=straw")
+    likeliest = str(scenario["probability"].idxmax("scenario").values)
+    (typical, _) = [one["mean"] for one in headlines(result, result["data"].to_dataset(), mb.summarise(result))]
+    assert "typical comparison (mean)" in typical and "ΔMCP" in typical
+    (straw,) = [decision for decision in mb.decide(result) if decision.name == "kind=straw"]
+    assert straw.best.code == likeliest and likeliest in page
+
+
+def test_without_classes_the_report_has_effects(summary):
+    bare = mb.delta_mcp(part_result())
+    page = re.sub(r"<[^>]+>", "", render(bare, summary=summary))
+    assert "Necromass is the sum of two pools here" not in page and "fungal necromass C rises" in page
 
 
 def test_the_report_says_of_how_many_controls_the_ratio_is(page):
@@ -73,7 +91,7 @@ def test_a_run_ends_with_what_either_pool_contributes(result, summary):
     )
     failed = result.copy()
     failed.attrs = result.attrs | {"status": "failed"}
-    assert not [line for line in closing_lines(failed, summary) if "ΔMCP" in line]
+    assert not [line for line in closing_lines(failed, summary) if "of fungal necromass C" in line]
 
 
 def test_nothing_is_said_of_a_kind_without_one_of_the_pools():

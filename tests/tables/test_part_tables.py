@@ -1,14 +1,16 @@
 """Fungal and bacterial necromass as outcomes: what a table of them may be, and what is missing in it."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from made_parts import REPORTED, THREE, part_table
+from made_parts import REPORTED, THREE, part_table, sugar_table
 from made_tables import spoilt
 
 import mcpbayes as mb
 from mcpbayes.errors import DataError, SpecificationError
 from mcpbayes.specification.loading import from_toml, to_toml
 from mcpbayes.tables.columns import columns
+from mcpbayes.tables.naming import counted
 
 
 def model(**settings):
@@ -154,3 +156,27 @@ def test_the_template_has_columns_of_both_parts(layout):
     ends = ("_control", "_treatment") if layout == "comparison" else ("",)
     assert {f"{part}{end}" for part in THREE for end in ends} <= set(names)
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("value", ["-0.4", "0"])
+def test_a_plot_without_fungi_is_refused_with_the_way_out(value):
+    arms = part_table(studies=2)
+    rows = [
+        {"study": row.study, "control_id": "CK", "role": role, "treatment": "" if role == "control" else row.treatment}
+        | {"plot": plot, "soc": 20 + plot}
+        | {pool: getattr(row, f"{pool}_{role}") * (1 + 0.1 * plot) for pool in THREE[:2]}
+        for row in arms[arms["treatment"] == "straw"].itertuples()
+        for role in ("control", "treatment")
+        for plot in (1, 2, 3)
+    ]
+    table = spoilt(pd.DataFrame(rows).astype(object), 3, fungal_necromass=value)
+    found = problems_of(table, data__layout="plot")["negative-mean" if value == "-0.4" else "zero-mean"]
+    assert found.rows == (3,) and found.severity == "error"
+    assert "one row per arm, with the mean over all its plots" in found.remedy
+    assert "too high" in found.remedy and "Leave the cell empty" not in found.remedy
+
+
+def test_one_arm_is_counted_in_the_singular():
+    assert (counted(1, "arm"), counted(3, "arm"), counted(0, "row")) == ("1 arm", "3 arms", "0 rows")
+    found = problems_of(spoilt(sugar_table().astype(object), 3, muramic_acid_treatment=""))
+    assert found["one-amino-sugar"].message.startswith("1 arm has one of the two amino sugars only")

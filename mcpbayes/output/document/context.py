@@ -13,6 +13,7 @@ from mcpbayes.estimands.decision import decide, sentence
 from mcpbayes.estimands.parts import apart
 from mcpbayes.estimands.reading import describe
 from mcpbayes.estimands.scenarios import EXACT
+from mcpbayes.estimands.shares_of_sum import COMPARISONS
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.unobserved import unobserved_at, unobserved_reason
 from mcpbayes.evidence.diagnostics import Diagnostics, diagnose
@@ -247,6 +248,7 @@ def _about_scenarios(result: xr.DataTree, spec: Specification) -> Row:
         "scenarios": estimates.scenarios(result, share_table(result)),
         "worst_mcse": f"{float(shown.max()):.3f}",
         "exact": scenario.attrs.get("method") == EXACT,
+        "fresh_comparisons": COMPARISONS,
     }
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 import xarray as xr
 
 from mcpbayes import vocabulary as words
-from mcpbayes.estimands.tree import group, specification
+from mcpbayes.estimands.parts import quantity_of_part
+from mcpbayes.estimands.tree import specification
 from mcpbayes.evidence.factor_sets import compared, factor_sets, sets_compared
 from mcpbayes.evidence.variance_shares import variance_shares
 from mcpbayes.inference.conversion import FACTORS
@@ -19,7 +20,12 @@ from mcpbayes.tables.amino_arms import converted_arms
 from mcpbayes.tables.part_arms import of_parts
 
 _FORMULA: Final = "k_B MurN + k_F (GlcN − (179.17/251.23) ϱ_b MurN)"
-_SCALES: Final = {"log_delta_mcp": "of its relative change", "delta_mcp": "of its change in percentage points"}
+_SCALES: Final = {
+    "log_delta_mcp": "of its relative change",
+    "delta_mcp": "of its change in percentage points",
+    quantity_of_part(words.FUNGAL_NECROMASS): "of what fungal necromass contributes to that",
+    quantity_of_part(words.BACTERIAL_NECROMASS): "of what bacterial necromass does",
+}
 
 
 def source_line(data: xr.Dataset) -> str:
@@ -107,16 +113,15 @@ def factor_sentences(result: xr.DataTree) -> list[str]:
     """Return where the factors come from, their share of the variance, and what single comparisons show."""
     factors = specification(result).data.factors
     source = f"The result uses {factor_words(factors.name)}: {factors.source}."
-    if of_parts(group(result, words.DATA)) and FACTORS in json.loads(result.attrs.get("worlds_values", "{}")):
-        doubt = "Doubt about them is in the intervals."
-    else:
-        doubt = _shares(variance_shares(result))
-    return [source, doubt, _signs(factor_sets(result), factors.name)]
+    carried = FACTORS in json.loads(result.attrs.get("worlds_values", "{}"))
+    return [source, _shares(variance_shares(result), carried), _signs(factor_sets(result), factors.name)]
 
 
-def _shares(shares: pd.DataFrame) -> str:
-    if shares.empty:
+def _shares(shares: pd.DataFrame, carried: bool) -> str:
+    if not carried:
         return "Their numbers are taken as known, so intervals do not hold any doubt about them."
+    if shares.empty:  # no control has a ratio that they could be of
+        return "Doubt about them is in the intervals."
     said = [f"{_span(part['share'])} {_SCALES[str(name)]}" for name, part in shares.groupby("quantity", sort=False)]
     return (
         "Doubt about them is in the intervals: for the ratio necromass C/SOC in the typical comparison it is "

@@ -36,15 +36,16 @@ def draw(result: xr.DataTree) -> dict[str, Any]:
     Parameters
     ----------
     result : xr.DataTree
-        With group ``delta_mcp``. One pool alone has a forest; the others need both pools and group ``scenario``, and
-        that of single studies left out the group ``influence``.
+        With group ``delta_mcp``. One pool alone has a forest; the others need necromass, as one pool or two, and SOC
+        and group ``scenario``, and that of single studies left out the group ``influence``.
 
     Returns
     -------
     dict of str to matplotlib.figure.Figure
         By file name without ending, in the order of the report.
     """
-    both, left_out = words.SCENARIO in result.children, words.INFLUENCE in result.children
+    both = words.SCENARIO in result.children
+    left_out = words.INFLUENCE in result.children and "shift" in result[words.INFLUENCE]
     drawn = {
         name: function
         for name, function in words.FIGURE_NAMES.items()

@@ -8,12 +8,13 @@ import pandas as pd
 import xarray as xr
 
 from mcpbayes import vocabulary as words
+from mcpbayes.estimands.parts import quantity_of_part
 from mcpbayes.estimands.tree import specification
 from mcpbayes.evidence import assumptions as evidence
 from mcpbayes.evidence.leading import Leading, class_changes
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.conversion import factor_sentences, factor_words
-from mcpbayes.output.document.estimates import shown_name, unobserved_words
+from mcpbayes.output.document.estimates import cell, shown_name, unobserved_words
 from mcpbayes.output.document.material import Row, heading, outcome_words
 from mcpbayes.specification.structure import Specification
 
@@ -32,6 +33,14 @@ _TITLES: Final = {
 }
 _HEADS: Final = {evidence.CVS: "CVs", evidence.CORRELATION: "Correlation", evidence.FACTOR_SETS: "Factors"}
 
+#: What the sentences speak of, where it is there, and what stands behind a target's name where several are shown.
+_RATIO: Final = "log_delta_mcp"
+_QUANTITIES: Final = {
+    _RATIO: "ratio necromass C/SOC",
+    "delta_mcp": "ΔMCP, percentage points",
+    **{quantity_of_part(part): f"ΔMCP of {outcome_words(part)}, percentage points" for part in words.PARTS},
+}
+
 #: Targets that the banner has columns for.
 _IN_BANNER: Final = 4
 
@@ -46,7 +55,9 @@ def sensitivity(result: xr.DataTree, data: xr.Dataset) -> list[Row]:
         ``settings``, one per value: ``words``, ``used``, ``studies``, ``comparisons`` (τ of each pool), ``passed``;
         ``targets``: ``name``, ``unobserved`` (a clause where a pool was never observed; sentences and ``banner`` leave
         these out) and ``rows``, one per value: ``words``, ``used``, ``value``, ``interval``, ``up``, ``label``,
-        ``probability``; ``banner``, a table of the whole in few columns: ``heads`` and ``rows``.
+        ``probability`` (of a scenario, in the rows of the ratio where there are several quantities); ``caption``;
+        ``ratio``, whether sentences and ``banner`` are of the ratio; ``points``, whether ΔMCP is among the rows;
+        ``banner``, a table of the whole in few columns: ``heads`` and ``rows``.
     """
     if words.ASSUMPTIONS not in result.children:
         return []
@@ -54,7 +65,7 @@ def sensitivity(result: xr.DataTree, data: xr.Dataset) -> list[Row]:
     outcomes = [str(outcome) for outcome in data["outcome"].values]
     several = table["quantity"].nunique() > 1
     called = [
-        shown_name(name, data) + (f", {outcome_words(quantity[7:-1])}" if several else "")
+        shown_name(name, data) + (f", {_quantity_words(quantity)}" if several else "")
         for name, quantity in zip(table["name"], table["quantity"], strict=True)
     ]
     unobserved = {name: unobserved_words(name, data) for name in table["name"].unique()}
@@ -71,7 +82,12 @@ def _entry(
 ) -> Row:
     """Return one entry; numbers are of the headline's level, mean, but for one sentence."""
     part = levels[levels["level"] == words.MEAN]
-    observed = levels[levels["unobserved"] == ""]
+    several = part["quantity"].nunique() > 1 and _RATIO in set(part["quantity"])
+    spoken = levels
+    if several:  # sentences are of the ratio, under the names of the targets alone
+        spoken = levels[levels["quantity"] == _RATIO]
+        spoken = spoken.assign(called=[shown_name(name, data) for name in spoken["name"]])
+    observed = spoken[spoken["unobserved"] == ""]
     typical = observed[observed["level"] == words.MEAN]
     settings = part.drop_duplicates("value")
     carried = json.loads(data.attrs.get("rho_within_worlds", "[]"))
@@ -96,13 +112,26 @@ def _entry(
             {
                 "name": name,
                 "unobserved": rows["unobserved"].iloc[0],
-                "rows": [_target_row(row, key) for _, row in rows.iterrows()],
+                "rows": [_target_row(row, key, several) for _, row in rows.iterrows()],
             }
             for name, rows in part.groupby("called", sort=False)
         ],
-        "ratio": part["quantity"].iloc[0] == "log_delta_mcp",
-        "banner": _banner(part, outcomes),
+        "ratio": bool(spoken["quantity"].iloc[0] == _RATIO),
+        "caption": _caption(bool(part["quantity"].iloc[0] == _RATIO), several),
+        "points": several,
+        "banner": _banner(spoken[spoken["level"] == words.MEAN], outcomes),
     }
+
+
+def _caption(ratio: bool, several: bool) -> str:
+    if several:
+        return "Effects, change of the ratio necromass C/SOC, and what either pool of necromass contributes,"
+    return "Change of the ratio necromass C/SOC" if ratio else "Effect"
+
+
+def _quantity_words(quantity: str) -> str:
+    """Return a quantity as words, an effect by its pool."""
+    return _QUANTITIES.get(quantity) or outcome_words(quantity.removeprefix("effect[").removesuffix("]"))
 
 
 def _banner(part: pd.DataFrame, outcomes: list[str]) -> Row:
@@ -163,15 +192,16 @@ def _setting_row(row: pd.Series, key: str, outcomes: list[str], spec: Specificat
     }
 
 
-def _target_row(row: pd.Series, key: str) -> Row:
+def _target_row(row: pd.Series, key: str, several: bool) -> Row:
+    known = bool(pd.notna(row["mean"]))
+    classed = not several or str(row["quantity"]) == _RATIO
     return {
         "words": _setting_words(str(row["value"]), key),
         "used": bool(row["as_analysed"]),
-        "value": _percent(row["median"]),
-        "interval": numbers.interval(_percent(row["lower"]), _percent(row["upper"])),
-        "up": numbers.probability(float(row["prob_positive"])),
-        "label": str(row["label"]),
-        "probability": numbers.probability(float(row["probability"])),
+        **cell(row if known else None, str(row["quantity"])),
+        "up": numbers.probability(float(row["prob_positive"])) if known else numbers.ABSENT,
+        "label": str(row["label"]) if classed else "",
+        "probability": numbers.probability(float(row["probability"])) if classed else "",
     }
 
 
@@ -196,7 +226,7 @@ def _move_sentence(part: pd.DataFrame, key: str) -> str:
     moves = {name: max(values) - min(values) for name, values in percent.items()}
     most = max(moves, key=lambda name: moves[name])
     shown = numbers.listing([f"{numbers.signed(value)} %" for value in percent[most]])
-    what = "change of the ratio necromass C/SOC" if part["quantity"].iloc[0] == "log_delta_mcp" else "effect"
+    what = "change of the ratio necromass C/SOC" if part["quantity"].iloc[0] == _RATIO else "effect"
     whose = f" for {most}" if len(moves) > 1 else ""
     values = [str(value) for value in part["value"].unique()]
     ends = " and ".join("half" if value == "x 1/2" else _setting_words(value, key) for value in (values[0], values[-1]))

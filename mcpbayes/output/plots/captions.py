@@ -95,7 +95,7 @@ def _tolerance_sweep(result: xr.DataTree) -> str:
 
 def _forest(result: xr.DataTree) -> str:
     names = targets.names_at(result, words.MEAN)
-    both = targets.has_both_pools(targets.group(result, words.DELTA_MCP))
+    both = targets.has_pairs(targets.group(result, words.DELTA_MCP))
     unit = _unit(targets.has_absolute_change(result, names)) if both else ""
     shown = f", and ΔMCP, the change of necromass/SOC {unit}" if both else ""
     studies = ", and of each study" if shows_studies(result) else ""

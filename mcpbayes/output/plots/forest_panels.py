@@ -9,7 +9,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from mcpbayes import vocabulary as words
-from mcpbayes.estimands.change import has_both_pools
 from mcpbayes.output.plots import lettering, style, targets
 from mcpbayes.output.plots.forest_rows import Row
 
@@ -36,7 +35,7 @@ class Column(NamedTuple):
 
 
 def columns(result: xr.DataTree, lines: Sequence[Row]) -> list[Column]:
-    """Return the panels: one per pool, then the change of their ratio where both were analysed."""
+    """Return the panels: one per pool, then the change of the ratio where there is one."""
     tolerance = asdict(targets.tolerance(result))
     change = targets.group(result, words.DELTA_MCP)
     outcomes = [str(outcome) for outcome in change["outcome"].values]
@@ -45,7 +44,7 @@ def columns(result: xr.DataTree, lines: Sequence[Row]) -> list[Column]:
         limit = tolerance.get(outcome, tolerance["ratio"])
         title = _TITLES.get(outcome, lettering.shorten(outcome, 24))
         found.append(_column(result, lines, outcome, title, "ln(treated / control)", limit))
-    if has_both_pools(change):
+    if targets.has_pairs(change):
         if targets.has_absolute_change(result, [row.name for row in lines if row.role == "mean"]):
             found.append(_column(result, lines, "delta_mcp", "ΔMCP", "percentage points of necromass/SOC", None))
         else:

@@ -14,12 +14,12 @@ from matplotlib.path import Path
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.classes import Tolerances
 from mcpbayes.estimands.decision import Decision, decide
-from mcpbayes.estimands.reading import mean_effects
+from mcpbayes.estimands.reading import mean_pairs
 from mcpbayes.estimands.wording import probability_text
 from mcpbayes.output.plots import lettering, style, targets
 from mcpbayes.output.plots.plane_ground import axis_labels, ground, label_diagonal
 from mcpbayes.output.plots.regions import highest_density_regions
-from mcpbayes.output.plots.shrinkage import draw_shrinkage, raw_log_ratios
+from mcpbayes.output.plots.shrinkage import draw_shrinkage, raw_pairs
 
 #: Probabilities of the highest-density regions, inner and outer.
 PROBS: Final = (0.5, 0.95)
@@ -38,6 +38,7 @@ class Cloud(NamedTuple):
     new: list[list[np.ndarray]]
     points: np.ndarray  # (comparison, 2): SOC, necromass
     raw: np.ndarray  # alike; NaN where the table lacks one of the four means
+    absent: int  # comparisons without a point
 
 
 def scenario_plane(
@@ -76,8 +77,8 @@ def scenario_plane(
     """
     targets.require_both_pools(result)
     chosen = targets.chosen_names(result, names)
-    means = mean_effects(result, words.COMPARISON) if points else None
-    raw = raw_log_ratios(result) if points else None
+    means = mean_pairs(result, words.COMPARISON) if points else None
+    raw = raw_pairs(result) if points else None
     clouds = [_cloud(result, name, means, raw) for name in chosen]
     low, high = window(clouds, targets.tolerance(result))
     with style.drawing():
@@ -87,23 +88,23 @@ def scenario_plane(
 
 
 def _cloud(result: xr.DataTree, name: str, means: np.ndarray | None, raw: np.ndarray | None) -> Cloud:
-    """Collect what is drawn of one target; `means` and `raw` are of all comparisons, (comparison, K)."""
+    """Collect what is drawn of one target; `means` and `raw` are of all comparisons, (comparison, 2)."""
     mean, new = (
         highest_density_regions(
             targets.effect(result, level, name, words.SOC), targets.effect(result, level, name, words.NECROMASS), PROBS
         )
         for level in (words.MEAN, words.NEW)
     )
-    pairs = (
+    there, raws = (
         np.empty((0, 2)) if values is None else _comparison_points(result, name, values) for values in (means, raw)
     )
-    return Cloud(name, mean, new, *pairs)
+    known = np.isfinite(there).all(axis=1)
+    return Cloud(name, mean, new, there[known], raws[known], int(np.count_nonzero(~known)))
 
 
 def _comparison_points(result: xr.DataTree, name: str, values: np.ndarray) -> np.ndarray:
-    """Return values of both pools, (comparison, K), for a kind's comparisons, shape (comparison, 2): SOC, necromass."""
-    outcomes = targets.group(result, words.DELTA_MCP)["outcome"].values.astype(str).tolist()
-    values = values[:, [outcomes.index(pool) for pool in (words.SOC, words.NECROMASS)]]
+    """Return values of necromass and SOC, (comparison, 2), for a kind's comparisons, as SOC, necromass."""
+    values = values[:, ::-1]
     kind = targets.kind_of(result, name)
     mine = slice(None) if kind is None else targets.group(result, words.DATA)["kind_of_comparison"].values == kind
     return np.asarray(values[mine])
@@ -197,6 +198,9 @@ def _note(result: xr.DataTree, clouds: Sequence[Cloud], low: float, high: float)
     left_out += (
         f" {lettering.count(far, 'arrow')} {'starts' if far == 1 else 'start'} outside the frame." if far else ""
     )
+    lacking = sum(c.absent for c in clouds)
+    if lacking:
+        left_out += f" Without a point: {lettering.count(lacking, 'comparison')} whose control lacks a pool."
     scheme = targets.specification(result).scenarios
     if targets.points_of(scheme) is not None:
         ratio = scheme.tolerance_percent["ratio"]

@@ -9,6 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import FancyArrowPatch
 
 from mcpbayes import vocabulary as words
+from mcpbayes.estimands.parts import apart
 from mcpbayes.output.plots import targets
 
 #: More arrows than this in a panel are lines without heads, the fainter the more there are.
@@ -23,7 +24,25 @@ def raw_log_ratios(result: xr.DataTree) -> np.ndarray:
     data = targets.group(result, words.DATA)
     if "log_ratio" in data:
         return np.asarray(data["log_ratio"].transpose("comparison", "outcome").values, dtype=float)
-    means = data["log_mean"].transpose("arm", "outcome")
+    return _differences(data, data["log_mean"].transpose("arm", "outcome").values)
+
+
+def raw_pairs(result: xr.DataTree) -> np.ndarray:
+    """Return the log ratios of necromass and SOC in the table, (comparison, 2); of necromass as two pools, their sum's.
+
+    NaN where a pool is missing.
+    """
+    data = targets.group(result, words.DATA)
+    outcomes = data["outcome"].values.astype(str).tolist()
+    if not apart(data):
+        return raw_log_ratios(result)[:, [outcomes.index(pool) for pool in (words.NECROMASS, words.SOC)]]
+    means = data["log_mean"].transpose("arm", "outcome").values
+    fungal, bacterial, soc = (means[:, outcomes.index(pool)] for pool in (*words.PARTS, words.SOC))
+    return _differences(data, np.stack([np.log(np.exp(fungal) + np.exp(bacterial)), soc], axis=1))
+
+
+def _differences(data: xr.Dataset, means: np.ndarray) -> np.ndarray:
+    """Return treated less control of values (arm, k), by comparison."""
     control = {
         str(of): arm
         for arm, (of, treated) in enumerate(zip(data["control_of_arm"].values, data["treated"].values, strict=True))
@@ -32,7 +51,7 @@ def raw_log_ratios(result: xr.DataTree) -> np.ndarray:
     arm = {str(name): place for place, name in enumerate(data["arm"].values)}
     of_treated = [arm[str(name)] for name in data["arm_of_comparison"].values]
     of_control = [control[str(name)] for name in data["control_of_comparison"].values]
-    return np.asarray(means.values[of_treated] - means.values[of_control], dtype=float)
+    return np.asarray(means[of_treated] - means[of_control], dtype=float)
 
 
 def draw_shrinkage(axes: Axes, raw: np.ndarray, means: np.ndarray, colour: str) -> None:

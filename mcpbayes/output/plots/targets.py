@@ -10,8 +10,9 @@ from mcpbayes import vocabulary as words
 from mcpbayes.errors import StageError
 from mcpbayes.estimands import reading
 from mcpbayes.estimands.absolute import points_of as points_of
-from mcpbayes.estimands.change import has_both_pools as has_both_pools
 from mcpbayes.estimands.classes import Tolerances, signs, tolerances
+from mcpbayes.estimands.pairs import has_pairs as has_pairs
+from mcpbayes.estimands.parts import EFFECT_OF_SUM
 from mcpbayes.estimands.tree import group as group
 from mcpbayes.estimands.tree import specification as specification
 from mcpbayes.estimands.unobserved import unobserved_at
@@ -89,11 +90,12 @@ def words_of(pool: str) -> str:
 
 
 def require_both_pools(result: xr.DataTree) -> None:
-    """Raise a `StageError` unless necromass and SOC were both analysed."""
+    """Raise a `StageError` unless necromass, as one pool or two, and SOC were both analysed."""
     change = group(result, words.DELTA_MCP)
-    if not has_both_pools(change):
+    if not has_pairs(change):
         found = ", ".join(change["outcome"].values.astype(str))
-        raise StageError(f"This figure needs both pools, necromass and soc; the result has {found}.")
+        why = f" ({change['absent'].values[0]})" if EFFECT_OF_SUM in change else ""
+        raise StageError(f"This figure needs both pools, necromass and soc; the result has {found}{why}.")
 
 
 def draws(result: xr.DataTree, level: str, name: str, variable: str) -> np.ndarray:
@@ -123,8 +125,11 @@ def draws_of_studies(result: xr.DataTree, names: Sequence[str], quantity: str) -
 
 
 def effect(result: xr.DataTree, level: str, name: str, outcome: str) -> np.ndarray:
-    """Return the draws of one pool's log response ratio, shape (sample,)."""
-    outcomes = [str(o) for o in group(result, words.DELTA_MCP)["outcome"].values]
+    """Return the draws of one pool's log response ratio, shape (sample,); of necromass as two pools, of their sum."""
+    change = group(result, words.DELTA_MCP)
+    outcomes = [str(o) for o in change["outcome"].values]
+    if outcome == words.NECROMASS and EFFECT_OF_SUM in change:
+        return draws(result, level, name, EFFECT_OF_SUM)
     values: np.ndarray = draws(result, level, name, "effect")[:, outcomes.index(outcome)]
     return values
 
