@@ -22,15 +22,27 @@ def forecast(
     ] = None,
     settings: Settings = None,
     no_figures: Annotated[bool, typer.Option("--no-figures", help="Tables only.")] = False,
+    no_rows: Annotated[
+        bool, typer.Option("--no-rows", help="Leave studies and comparisons of the table out: faster with many.")
+    ] = False,
     turnover: Annotated[
         bool, typer.Option("--turnover", help="Repeat with turnover rates at quartiles of their prior: four fits.")
     ] = False,
 ) -> int:
     """Say from a two-pool result what both pools will have done by some years, and in the end."""
     from mcpbayes.estimands.forecast import forecast as foretell
+    from mcpbayes.estimands.tree import specification
+    from mcpbayes.evidence.turnover import quartile_rates
     from mcpbayes.output.folder import FORECAST, FORECAST_TURNOVER, RESULT, load
-    from mcpbayes.output.forecast_folder import forecast_lines, forecast_problems, forecast_tables, write_forecast
+    from mcpbayes.output.forecast_folder import (
+        forecast_lines,
+        forecast_problems,
+        forecast_tables,
+        write_forecast,
+        write_turnover,
+    )
     from mcpbayes.output.forecast_turnover import turnover_lines, turnover_problems, turnover_sensitivity
+    from mcpbayes.specification.prior_rules import TURNOVER
 
     folder = folder.parent if folder.name == RESULT and folder.is_file() else folder
     result = load(folder / RESULT)
@@ -39,16 +51,21 @@ def forecast(
         raise SpecificationError("the figures need a year after the change; give one, or --no-figures", "--years")
     points = read_points(at or []) or None
     fitted, result = result, foretell(result, asked, at=points, since=since, settings=settings or ())
-    tables = forecast_tables(result)
     if turnover:
-        tables[FORECAST_TURNOVER] = turnover_sensitivity(
-            fitted, asked, at=points, settings=settings or (), report=_progress
-        )
+        quartile_rates(specification(fitted).priors[TURNOVER])  # refuses fixed rates before anything is made
+    tables = forecast_tables(result, every_row=not no_rows)
+    if (folder / FORECAST_TURNOVER).exists():
+        _progress(f"{FORECAST_TURNOVER} of the earlier forecast goes{'' if turnover else '; --turnover makes it anew'}")
     write_forecast(result, folder, tables, figures=not no_figures, command=context.obj, settings=settings or ())
     for line in forecast_lines(result, tables):
         print(line)
     problems = forecast_problems(tables[FORECAST])
     if turnover:
+        # The forecast is safe before the fits begin.
+        tables[FORECAST_TURNOVER] = turnover_sensitivity(
+            fitted, asked, at=points, settings=settings or (), report=_progress
+        )
+        write_turnover(folder, tables[FORECAST_TURNOVER])
         for line in turnover_lines(result, tables[FORECAST_TURNOVER]):
             print(line)
         problems += turnover_problems(tables[FORECAST_TURNOVER])

@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import StageError
 from mcpbayes.estimands.layout import Array
+from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.tree import group, specification, with_groups
 from mcpbayes.evidence.left_out import OF_REFIT, log_predictive_density
 from mcpbayes.inference.completion import draws_last
@@ -55,7 +56,8 @@ def leave_studies_out(result: xr.DataTree, report: Callable[[str], None] | None 
     Raises
     ------
     StageError
-        The arms were prepared for the two-pool model, and another one was fitted to them.
+        The arms were prepared for the two-pool model, and another one was fitted to them; or the result is pooled over
+        several fits, each to data of its own.
 
     Notes
     -----
@@ -72,6 +74,12 @@ def leave_studies_out(result: xr.DataTree, report: Callable[[str], None] | None 
             "the table with the model that is fitted, mcpbayes.fit(mcpbayes.prepare(table, model), model)."
         )
     data, posterior, stats = (group(result, name) for name in (words.DATA, words.POSTERIOR, words.SAMPLE_STATS))
+    if worlds_of(posterior) > 1:
+        raise StageError(
+            f"The result is pooled over {worlds_of(posterior)} fits, each to data of its own, and studies are left "
+            "out of one fit to one set of data: fit again with mcpbayes.load_model("
+            '"two-pool", settings=["sampling.worlds=1"]).'
+        )
     tree, names = build_hierarchy(data), data["study"].values.astype(str).tolist()
     if report is not None:
         report(f"leaving out each of {len(names)} studies by weights")
@@ -163,9 +171,12 @@ def by_refit(
     study = study_of(tree, data[words.DURATION].values, number)
     scored = log_density(study, study.contrasts, population(posterior), rng)
     elpd, mcse = log_predictive_density(scored.reshape(1, posterior.sizes["chain"], -1))
-    wrong = shortcoming(posterior, stats)
+    # A few draws that the study hits by chance may make the mean.
+    k = pareto_k(scored)
+    heavy = f"k̂ {k:.2f} of the densities of its draws" if not k < PARETO_K_LIMIT else ""
+    wrong = ", ".join(filter(None, [shortcoming(posterior, stats), heavy]))
     reason = f"the fit without this study: {wrong}" if wrong else ""
-    return LeftOut(elpd, mcse, weighed.pareto_k, weighed.efficiency, REFITTED, reason)
+    return LeftOut(elpd, mcse, k, weighed.efficiency, REFITTED, reason)
 
 
 def shortcoming(posterior: xr.Dataset, stats: xr.Dataset) -> str:

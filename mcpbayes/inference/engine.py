@@ -53,7 +53,7 @@ def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report
         ``observed_data``. Effects are on the log scale, baselines in ln(g/kg), of stocks in ln(Mg/ha).
         Attr ``engine`` says which one it was.
         Of a two-pool model there is no ``log_likelihood``, and its worlds are runs of NUTS of one compiled model.
-    Of large tables (`vocabulary.STORED_AT_MOST`) effects of single studies and comparisons and ``log_likelihood``
+        Of large tables (`vocabulary.STORED_AT_MOST`) effects of single studies and comparisons and ``log_likelihood``
         are not stored. Where the table leaves CVs, conversion factors of amino sugars or the correlation of the pools
         over plots in doubt, the result is pooled over worlds, see `worlds.pool`; with the ``update`` of ``rho_within``,
         ``posterior`` has one more parameter, ``rho_within``, and ``data`` shows its covariances at the prior's median.

@@ -44,12 +44,12 @@ _CHANGES: Final = ("up", "within its tolerance", "down")
 _LEVELS: Final = {words.MEAN: "typical comparison", words.NEW: "comparison in a new study"}
 
 
-def forecast_tables(result: xr.DataTree) -> dict[str, pd.DataFrame]:
-    """Return the tables of a forecast by file name."""
+def forecast_tables(result: xr.DataTree, *, every_row: bool = True) -> dict[str, pd.DataFrame]:
+    """Return the tables of a forecast by file name; with the studies and comparisons of the table, or without."""
     return {
-        FORECAST: forecast_table(result),
-        FORECAST_SCENARIOS: forecast_scenario_table(result),
-        CROSSINGS: crossing_table(result),
+        FORECAST: forecast_table(result, every_row=every_row),
+        FORECAST_SCENARIOS: forecast_scenario_table(result, every_row=every_row),
+        CROSSINGS: crossing_table(result, every_row=every_row),
         FORECAST_SHARES: forecast_share_table(result),
     }
 
@@ -72,7 +72,7 @@ def write_forecast(
     out : str or Path
         An existing folder, such as that of the run; other files in it stay.
     tables : dict of str to DataFrame
-        Of `forecast_tables`, perhaps with that of `mcpbayes.turnover_sensitivity`.
+        Of `forecast_tables`.
     figures : bool
         Draw the figures of the average too.
     command : str
@@ -86,7 +86,7 @@ def write_forecast(
         draft = Path(scratch)
         (draft / FIGURES).mkdir()
         for name, table in tables.items():
-            table.to_csv(draft / name, index=False, encoding="utf-8", lineterminator="\n")
+            _write_csv(table, draft / name)
         for name, content in _pictures(result).items() if figures else ():
             (draft / FIGURES / name).write_bytes(content)
         record = json.dumps(_record(result, command, settings), indent=2, ensure_ascii=False) + "\n"
@@ -99,6 +99,15 @@ def write_forecast(
             place = out / file.relative_to(draft)
             place.parent.mkdir(exist_ok=True)
             file.replace(place)
+
+
+def write_turnover(out: Path, table: pd.DataFrame) -> None:
+    """Write the table of `mcpbayes.turnover_sensitivity` beside the others."""
+    _write_csv(table, out / FORECAST_TURNOVER)
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
 
 
 def _record(result: xr.DataTree, command: str, settings: Sequence[str]) -> dict[str, Any]:
@@ -150,7 +159,8 @@ def forecast_lines(result: xr.DataTree, tables: dict[str, pd.DataFrame]) -> Iter
         yield f"  {_crossing_line(mine)}"
     longest = group(result, words.FORECAST).attrs["longest_duration"]
     yield "A comparison in a new study holds a residual that stays over the years: it differs from 0 in year 0, too"
-    yield "The same of every study and comparison of the table stands in the files, column level"
+    if words.STUDY in tables[FORECAST]["level"].values:
+        yield "The same of every study and comparison of the table stands in the files, column level"
     yield f"* beyond the longest duration of the table, {longest:g} years: extrapolated"
 
 

@@ -155,13 +155,15 @@ def _scenarios(found: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(_places(found, sum(sizes)) | repeated | columns)
 
 
-def crossing_table(result: xr.DataTree) -> pd.DataFrame:
+def crossing_table(result: xr.DataTree, *, every_row: bool = True) -> pd.DataFrame:
     """Return the probability to have crossed into another class by every horizon, and when.
 
     Parameters
     ----------
     result : DataTree
         With group ``forecast``.
+    every_row : bool
+        As `forecast_table`; each trajectory is followed through hundreds of years, so that large tables take minutes.
 
     Returns
     -------
@@ -182,7 +184,7 @@ def crossing_table(result: xr.DataTree) -> pd.DataFrame:
         "interval_kind": section.interval_kind,
         "interval_prob": section.interval_prob,
     }
-    return _of_levels(result, "crossings", lambda found: _crossings(found, constant), CROSSINGS)
+    return _of_levels(result, "crossings", lambda found: _crossings(found, constant), CROSSINGS, every_row)
 
 
 def _crossings(found: xr.Dataset, constant: dict[str, object]) -> pd.DataFrame:

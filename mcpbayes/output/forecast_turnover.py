@@ -10,6 +10,7 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import Problem
 from mcpbayes.estimands.forecast import forecast
+from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.targets import At
 from mcpbayes.estimands.tree import Settings, group, specification
 from mcpbayes.estimands.wording import interval_name, number_text
@@ -137,12 +138,19 @@ def turnover_lines(result: xr.DataTree, table: pd.DataFrame) -> Iterator[str]:
         f"{'; '.join(rates)}. Medians and {interval_name(section.interval_kind, section.interval_prob)}s of ΔMCP, "
         "percentage points, in the typical comparison:"
     )
+    if worlds_of(group(result, words.POSTERIOR)) > 1:
+        yield (
+            "  (the result as analysed is pooled over several fits, whose intervals hold doubts about CVs or "
+            "conversion factors too; the others are single fits with these at their middle)"
+        )
+    decide_at = specification(result).scenarios.decide_at
     rows = table[(table["level"] == words.MEAN) & (table["quantity"] == "delta_mcp")]
     for (name, horizon), here in rows.groupby(["name", "horizon"], sort=False):
         own, others = (here[(here["setting"] == AS_ANALYSED) == which] for which in (True, False))
         said = "; ".join(f"{row['setting']} {_points(row)}" for row in others.to_dict("records"))
         mark = "*" if bool(here["extrapolated"].iloc[0]) else ""
-        yield f"  {name}, {horizon}{mark}: as analysed {_points(own.to_dict('records')[0])}; {said}; {_verdict(here)}"
+        analysed = _points(own.to_dict("records")[0])
+        yield f"  {name}, {horizon}{mark}: as analysed {analysed}; {said}; {_verdict(here, decide_at)}"
 
 
 def _points(row: Mapping[Hashable, Any]) -> str:
@@ -151,9 +159,16 @@ def _points(row: Mapping[Hashable, Any]) -> str:
     return f"{number_text(100 * row['median'], 1, True)} ({low} to {high})"
 
 
-def _verdict(rows: pd.DataFrame) -> str:
-    """Say whether the direction of ΔMCP hangs on the rates."""
-    signs = np.sign(rows["median"].to_numpy(dtype=float))
-    if (signs == signs[0]).all():
-        return "all medians have one sign"
-    return "the sign of the median hangs on the rates"
+def _verdict(rows: pd.DataFrame, decide_at: float) -> str:
+    """Say whether the direction of ΔMCP, where it is sure enough to be named, hangs on the rates."""
+    probability, median = (rows[name].to_numpy(dtype=float) for name in ("prob_positive", "median"))
+    # Exactly 0, as in year 0, is neither.
+    up, down = (probability >= decide_at) & (median > 0), (1 - probability >= decide_at) & (median < 0)
+    if not (up.any() or down.any()):
+        return f"no direction has a probability of {decide_at:g} at any rates"
+    if up.any() and down.any():
+        return "the direction hangs on the rates"
+    which = "up" if up.any() else "down"
+    if up.all() or down.all():
+        return f"{which} at all rates, with a probability of at least {decide_at:g}"
+    return f"{which} at some rates, at others no direction has a probability of {decide_at:g}"

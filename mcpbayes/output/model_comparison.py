@@ -59,6 +59,9 @@ def compare_models(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
     The difference adds over studies, with the standard error √S sd(difference): rough with fewer than about ten studies
     and where one study makes most of it (Vehtari, Gelman & Gabry 2017, doi:10.1007/s11222-016-9696-4; Sivula, Magnusson
     & Vehtari 2020, arXiv:2008.10296, who find a difference below 4 nats small).
+    Monte-Carlo errors of the last row take those of studies as independent; studies that were weighed share the draws,
+    so that the error of their sum may be somewhat larger. ``pareto_k`` is that of the weights where ``how`` is weights;
+    with two-pool refits that of the densities, with static ones that of the proposals.
     """
     if len(results) != 2:
         raise ValueError(f"results: expected two by name, found {len(results)}: {', '.join(map(str, results))}")

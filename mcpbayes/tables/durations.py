@@ -195,6 +195,6 @@ def equal_durations(years: pd.Series, name: str = DURATION) -> list[Problem]:
             value=f"{low:g}" if low == high else f"{low:g} to {high:g}",
             expected=f"comparisons of several durations, the longest at least {LEAST_SPAN:g} times the shortest",
             remedy="After the run, mcpbayes forecast DIR --years 10,20,50 --turnover repeats it with rates fixed at "
-            "quartiles of their prior, equal and crossed, and shows what hangs on them.",
+            "quartiles of their prior, equal and crossed, and shows what hangs on them; unless they are fixed already.",
         )
     ]
