@@ -30,7 +30,7 @@ lint: $(STAMP)
 	$(RUN)mypy
 
 notebooks: $(STAMP)
-	$(RUN)jupyter-execute --inplace notebooks/01-*.ipynb notebooks/02-*.ipynb
+	$(RUN)jupyter-execute --inplace notebooks/01-*.ipynb notebooks/02-*.ipynb notebooks/04-*.ipynb
 	@if [ -f "$${MCPBAYES_DATA:-notebooks}/sndb_database_data.csv" ]; then \
 	  $(RUN)jupyter-execute --inplace notebooks/03-*.ipynb; \
 	else echo "notebooks/03-real-database.ipynb is left as it is: set MCPBAYES_DATA to the folder of its download"; fi

@@ -13,7 +13,9 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 #: Needs a download, and minutes: run by `make notebooks`.
 REAL = ROOT / "notebooks" / "03-real-database.ipynb"
-SHIPPED = [path for path in NOTEBOOKS if path != REAL]
+#: Fits six times by NUTS, which takes minutes: run by `make notebooks` too.
+FORECAST = ROOT / "notebooks" / "04-forecast.ipynb"
+SHIPPED = [path for path in NOTEBOOKS if path not in (REAL, FORECAST)]
 
 
 def codes(notebook):
@@ -88,6 +90,16 @@ def test_the_committed_run_shows_what_it_promises():
     assert len(pictures) == 5
 
 
+def test_the_committed_forecast_converged_and_shows_what_it_promises():
+    notebook = nbformat.read(FORECAST, as_version=4)
+    text = words_of(notebook)
+    assert "passed: True, divergences: 0" in text and "simulated; durations" in text
+    for label in ("prior_overlap", "new steady state", "necromass fast", "difference_se"):
+        assert label in text
+    outputs = [output for cell in codes(notebook) for output in cell.outputs]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
+
+
 def test_no_single_comparison_of_the_database_is_told_in_the_notebook(shared_data):
     """Tables hold counts and summaries; names of controls and comparisons tell their row or their study."""
     pairs = mb.import_sndb(shared_data / "sndb_database_data.csv").table
@@ -101,4 +113,4 @@ def committed():
 
 
 def test_there_are_notebooks():
-    assert SHIPPED and REAL.is_file()
+    assert SHIPPED and REAL.is_file() and FORECAST.is_file()
