@@ -212,13 +212,18 @@ def _cvs(
     """Return the mean of CV² of all arms, (arm, pool), and `KEPT` draws of CV; anything where a pool is absent."""
     squares = np.zeros(silent.shape)
     cv = np.empty((len(found.tau), *silent.shape))
+    unseen = np.ones(int(study.max()) + 1, dtype=bool)
+    unseen[data.study[data.starts]] = False
     for now in chunks(data, len(found.tau)):
         some = found.take(now)
         effect = _study_effects(data, some, int(study.max()) + 1, rng)
         m = some.mu[:, None] + effect[:, study][..., None]
         omega = some.omega[:, None]
         cv[now] = np.exp(m + omega * rng.standard_normal(m.shape))
-        mean = np.exp(2.0 * (m + omega**2))
+        # Of a study without any CV the effect is integrated out too, ln E e^(2u) = 2 τ²: the same for all of them,
+        # where a few large draws would set one study apart.
+        known = np.where(unseen, some.tau[:, None] ** 2, effect)[:, study][..., None]
+        mean = np.exp(2.0 * (some.mu[:, None] + known + omega**2))
         rows = (slice(None), data.arm, data.pool)
         nu = np.broadcast_to(data.nu, mean[rows].shape)
         own = np.broadcast_to(some.omega[:, data.pool], nu.shape)

@@ -13,12 +13,14 @@ import xarray as xr
 from mcpbayes import __version__
 from mcpbayes import vocabulary as words
 from mcpbayes.errors import Problem
+from mcpbayes.estimands.absolute import points_of
 from mcpbayes.estimands.courses import STEADY_STATE
 from mcpbayes.estimands.curves import CHANGE, SCENARIO
 from mcpbayes.estimands.targets import POPULATION
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.wording import interval_name, number_text
 from mcpbayes.evidence.findings import count_problems, failing_rows, row_problems
+from mcpbayes.inference.two_pool_completion import turnover_note
 from mcpbayes.output.folder import (
     CROSSINGS,
     FIGURES,
@@ -157,11 +159,17 @@ def forecast_lines(result: xr.DataTree, tables: dict[str, pd.DataFrame]) -> Iter
             yield f"  {_horizon_line(str(horizon), here, mine, spec.scenarios.decide_at)}"
         mine = crossings[(crossings["level"] == level) & (crossings["name"] == name)]
         yield f"  {_crossing_line(mine)}"
-    longest = group(result, words.FORECAST).attrs["longest_duration"]
+    attrs = group(result, words.FORECAST).attrs
+    longest, points = attrs["longest_duration"], points_of(spec.scenarios)
+    size = f"{spec.scenarios.tolerance_percent['ratio']:g} % of the ratio" if points is None else f"{points:g} points"
+    yield f"ΔMCP is up or down where it changes by more than its tolerance, {size}"
+    yield f"Crossings count from {attrs['since']:g} years on: --since, or the median duration of the table"
     yield "A comparison in a new study holds a residual that stays over the years: it differs from 0 in year 0, too"
     if words.STUDY in tables[FORECAST]["level"].values:
         yield "The same of every study and comparison of the table stands in the files, column level"
     yield f"* beyond the longest duration of the table, {longest:g} years: extrapolated"
+    note = turnover_note(group(result, words.POSTERIOR), spec)
+    yield f"NOTE {note.check}: {note}"
 
 
 def _horizon_line(horizon: str, rows: pd.DataFrame, classes: pd.DataFrame, decide_at: float) -> str:
@@ -194,7 +202,7 @@ def _crossing_line(rows: pd.DataFrame) -> str:
     parts = [
         f"{row['probability']:.2f} by {row['horizon'].replace(STEADY_STATE, f'the {STEADY_STATE}')}"
         + ("*" if row["extrapolated"] else "")
-        + ("" if np.isnan(row["median_year"]) else f" (median year {row['median_year']:.0f})")
+        + ("" if np.isnan(row["median_year"]) else f" (where so, half by year {row['median_year']:.0f})")
         for row in later.to_dict("records")
     ]
     return f"in another scenario than after {since:g} years: {', '.join(parts)}"

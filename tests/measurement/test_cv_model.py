@@ -155,6 +155,18 @@ def test_root_mean_squares_are_those_of_the_draws():
     assert of_draws.mean() == pytest.approx(fit.rms.mean(), rel=0.05)
 
 
+def test_studies_without_sds_have_one_root_mean_square():
+    """Whatever their place: a few large draws of one study's effect once set it apart from the others."""
+    rng = np.random.default_rng(4)
+    _, _, sample, n, study = table(3, 3, rng)
+    silent = np.full((12, 2), np.nan)
+    sample, n = np.concatenate([sample, silent]), np.concatenate([n, np.full((12, 2), 3.0)])
+    study = np.concatenate([study, 3 + np.repeat(np.arange(6), 2)])
+    found = fit_cvs(sample, n - 1, study, np.ones(sample.shape, dtype=bool), TWO, rng)
+    assert np.ptp(found.rms[9:], axis=0) == pytest.approx([0.0, 0.0], abs=1e-12)
+    assert np.ptp(found.rms[:9], axis=0).min() > 0.001
+
+
 def test_half_normal_quantiles_keep_their_digits():
     z = np.array([-30.0, -1.0, 0.0, 1.0, 7.0])
     found = half_normal_quantile(z)

@@ -119,7 +119,7 @@ def test_tables_without_a_forecast_say_what_to_call(table):
 def test_lines_hold_the_numbers_of_the_tables_and_mark_extrapolation(result, tables):
     lines = list(forecast_lines(result, tables))
     assert "95 % equal-tailed credible interval" in lines[0]
-    assert len(lines) == 1 + 2 * 6 + 3  # two levels of five lines and a head each, and what holds for all
+    assert len(lines) == 1 + 2 * 6 + 6  # two levels of five lines and a head each, and what holds for all
     table = tables["forecast.csv"]
     row = table[(table["level"] == "mean") & (table["horizon"] == "20 years") & (table["quantity"] == "effect[soc]")]
     change = 100 * np.expm1(row[["median", "lower", "upper"]].to_numpy()[0].astype(float))
@@ -128,7 +128,9 @@ def test_lines_hold_the_numbers_of_the_tables_and_mark_extrapolation(result, tab
     assert text in line and "most probable" in line
     assert sum("by 50 years*" in line and "by 20 years (" in line for line in lines) == 2
     assert sum("years*:" in line for line in lines) == 2 and sum("state*:" in line for line in lines) == 2
-    assert "longest duration of the table, 30 years" in lines[-1]
+    assert "longest duration of the table, 30 years" in lines[-2]
+    assert "turnover rates k overlap by" in lines[-1] and "--turnover" in lines[-1]
+    assert "more than its tolerance, 5 % of the ratio" in "".join(lines)
 
 
 def test_lines_say_what_the_ratio_does_and_where_no_scenario_is_probable_enough():
