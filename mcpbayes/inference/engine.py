@@ -100,7 +100,7 @@ def _pooled(
 ) -> xr.DataTree:
     """Return the fits of all worlds, pooled."""
     if report is not None:
-        report(_why_so_many(found) + (_BY_NUTS if model.family == words.TWO_POOL else ""))
+        report(_why_so_many(found) + _patience(base, model))
     order = places(found)
     central = central_data(base, found)
     fitted = refit([world_data(base, found, place) for place in order], model, seed, central, report)
@@ -167,6 +167,23 @@ _BY_NUTS: Final = (
     "; NUTS makes them one after the other, which may take minutes "
     "(--set sampling.worlds=1: one fit, whose intervals do not hold this doubt)"
 )
+
+
+_THREE: Final = 3
+
+#: The same of fungal and bacterial necromass apart with a level of kinds.
+_WITH_KINDS: Final = (
+    "; with three pools and kinds of treatment each may take half a minute "
+    "(--set levels.kind=off: a fraction of that, but kinds are not told apart)"
+)
+
+
+def _patience(arms: xr.Dataset, model: Specification) -> str:
+    """Return what to say of several fits that take long, and how to have fewer or shorter ones; empty for others."""
+    if model.family == words.TWO_POOL:
+        return _BY_NUTS
+    with_kinds = arms.attrs.get("level_kind") == "on"
+    return _WITH_KINDS if with_kinds and arms.sizes["outcome"] == _THREE else ""
 
 
 def _enough_worlds(arms: xr.Dataset, result: xr.DataTree, model: Specification) -> int:
