@@ -29,6 +29,7 @@ from mcpbayes.cli_options import (
     Settings,
     Sheet,
     Table,
+    progress,
     quoted,
     read_points,
 )
@@ -230,10 +231,6 @@ def _read(table: Path, sheet: str | None, specification: "Specification") -> Any
     return read_file(table, sheet or specification.data.sheet)
 
 
-def _progress(message: str) -> None:
-    print(f"mcpbayes: {message}", file=sys.stderr)
-
-
 def _analyse(
     frame: Any,
     specification: "Specification",
@@ -256,16 +253,14 @@ def _analyse(
     print(f"seed {seed}")
     # On record in the result itself, beside its table, for every report that is made from it later.
     read = json.dumps([{"file": path.name, "sha256": sha256(path)} for path in inputs])
-    result, summary = analyse_with_summary(
-        frame, specification, seed=seed, at=at, report=_progress, influence=influence
-    )
+    result, summary = analyse_with_summary(frame, specification, seed=seed, at=at, report=progress, influence=influence)
     result = with_groups(result, {}, command=command, inputs=read)
     with_report = with_report and not has_two_pools(result)
     if with_report:
         result = with_assumptions(result)
     if influence:
-        result = leave_one_study_out(result, report=_progress)
-    _progress("writing results")
+        result = leave_one_study_out(result, report=progress)
+    progress("writing results")
     return _conclude(result, summary, out, with_report=with_report, overwrite=overwrite)
 
 
@@ -332,7 +327,7 @@ def report(
     if ASSUMPTIONS not in result.children:  # after run --no-report
         result = with_assumptions(result)
     if influence and INFLUENCE not in result.children:
-        result = leave_one_study_out(result, report=_progress)
+        result = leave_one_study_out(result, report=progress)
     # The call that sampled stays on record beside every one that wrote the folder anew.
     command = " ; ".join(call for call in (result.attrs.get("command"), context.obj) if call)
     return _conclude(with_groups(result, {}, command=command), summarise(result), out or folder, overwrite=out is None)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mcpbayes.cli_options import DIAGNOSTICS, DONE, Settings, read_points
+from mcpbayes.cli_options import DIAGNOSTICS, DONE, Settings, progress, read_points
 from mcpbayes.errors import SpecificationError
 
 
@@ -55,7 +55,7 @@ def forecast(
         quartile_rates(specification(fitted).priors[TURNOVER])  # refuses fixed rates before anything is made
     tables = forecast_tables(result, every_row=not no_rows)
     if (folder / FORECAST_TURNOVER).exists():
-        _progress(f"{FORECAST_TURNOVER} of the earlier forecast goes{'' if turnover else '; --turnover makes it anew'}")
+        progress(f"{FORECAST_TURNOVER} of the earlier forecast goes{'' if turnover else '; --turnover makes it anew'}")
     write_forecast(result, folder, tables, figures=not no_figures, command=context.obj, settings=settings or ())
     for line in forecast_lines(result, tables):
         print(line)
@@ -63,7 +63,7 @@ def forecast(
     if turnover:
         # The forecast is safe before the fits begin.
         tables[FORECAST_TURNOVER] = turnover_sensitivity(
-            fitted, asked, at=points, settings=settings or (), report=_progress
+            fitted, asked, at=points, settings=settings or (), report=progress
         )
         write_turnover(folder, tables[FORECAST_TURNOVER])
         for line in turnover_lines(result, tables[FORECAST_TURNOVER]):
@@ -76,10 +76,6 @@ def forecast(
         print("mcpbayes: diagnostics failed; do not use the forecast as it is", file=sys.stderr)
         return DIAGNOSTICS
     return DONE
-
-
-def _progress(message: str) -> None:
-    print(f"mcpbayes: {message}", file=sys.stderr)
 
 
 def _years(text: str) -> list[float]:

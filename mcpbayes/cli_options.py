@@ -1,6 +1,7 @@
-"""What the commands share: exit codes, options, and how their texts are read."""
+"""What the commands share: exit codes, options, how their texts are read, and how they say what they are doing."""
 
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +42,11 @@ def _number_or_text(value: str) -> float | str:
         return float(value)
     except ValueError:
         return value
+
+
+def progress(message: str) -> None:
+    """Say what is being done, beside the results."""
+    print(f"mcpbayes: {message}", file=sys.stderr)
 
 
 def quoted(path: Path) -> str:

@@ -9,8 +9,23 @@ import pytest
 import xarray as xr
 
 from mcpbayes import vocabulary as words
+from mcpbayes.inference.two_pool_simulation import simulate_two_pools
 from mcpbayes.specification.loading import load_model, to_toml
 from mcpbayes.specification.structure import Specification
+from mcpbayes.tables.arms import prepare
+
+REPORTED = load_model("two-pool", settings=["data.dispersion.sd_model=reported"])
+#: Controls at a typical share of 0.4: none saturated by chance.
+TYPICAL = {"priors.mu_r.mean": -0.4, "priors.mu_r.sd": 0.1, "priors.sigma_r.sd": 0.2}
+
+
+def three_studies() -> xr.Dataset:
+    """Arms of three simulated studies; one comparison without necromass, one study whose controls lack it."""
+    table, _ = simulate_two_pools(load_model("two-pool", settings=TYPICAL), studies=3, seed=5)
+    table.loc[0, ["necromass_treatment", "necromass_treatment_sd"]] = np.nan
+    of_control = table.columns[table.columns.str.startswith("necromass_control")]
+    table.loc[table["study"] == "Simulated 2", of_control] = np.nan
+    return prepare(table, REPORTED)
 
 
 def fake_two_pools(

@@ -1,7 +1,8 @@
 """What is said of trajectories of any level at some years: quantities, probabilities of scenarios, crossings."""
 
-from functools import partial
-from typing import Final, Literal, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Final, Literal
 
 import numpy as np
 import xarray as xr
@@ -13,6 +14,7 @@ from mcpbayes.estimands.classes import CLASS_TABLE, coarsening, tolerances
 from mcpbayes.estimands.counting import CHANGES, Counts, class_codes, count_targets
 from mcpbayes.estimands.crossings import first_crossings
 from mcpbayes.estimands.layout import Array, labelled_view
+from mcpbayes.estimands.pairs import BOTH
 from mcpbayes.estimands.paths import Paths, average_paths, effects_at, prior_paths
 from mcpbayes.estimands.pooled import class_frequencies, drawn_worlds, worlds_of
 from mcpbayes.estimands.tree import group, specification
@@ -24,7 +26,6 @@ from mcpbayes.specification.structure import Scheme
 STEADY_STATE: Final = "new steady state"
 
 _DRAWS: Final = ("chain", "draw")
-_POOLS: Final = (0, 1)
 _UNITS: Final = {
     "effect": "log response ratio",
     "average_change": "fraction",
@@ -40,7 +41,8 @@ _CROSSED: Final = ("crossed", "crossed_mcse")
 _YEARS: Final = ("crossing_year", "crossing_year_lower", "crossing_year_upper")
 
 
-class Course(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Course:
     """Trajectories of some targets, and the years in which they are looked at.
 
     Parameters
@@ -61,6 +63,11 @@ class Course(NamedTuple):
     soc: Array
     horizons: Array
     since: float
+
+    @cached_property
+    def effect(self) -> Array:
+        """θ_N and θ_C at every horizon, (target, horizon, outcome, draw)."""
+        return _over_horizons(self.paths, self.horizons)
 
 
 def described(result: xr.DataTree, course: Course, *contents: Content) -> xr.Dataset:
@@ -115,7 +122,7 @@ def _quantities(result: xr.DataTree, course: Course) -> dict[str, xr.Variable]:
     """Return the draws of all quantities."""
     data, posterior = group(result, words.DATA), group(result, words.POSTERIOR)
     chains, unit = posterior.sizes["chain"], data.attrs.get("unit", "g/kg")
-    effect = _over_horizons(course.paths, course.horizons)
+    effect = course.effect
     theta_n, theta_c = effect[:, :, 0], effect[:, :, 1]
     delta, r0 = log_delta_mcp(theta_n, theta_c), course.paths.ratio[:, None]
     values = {
@@ -144,7 +151,7 @@ def _over_horizons(paths: Paths, horizons: Array) -> Array:
 def _scenarios(result: xr.DataTree, course: Course) -> dict[str, xr.Variable]:
     """Return probabilities of the classes at every horizon, posterior and prior, and what δ does."""
     spec, posterior, paths = specification(result), group(result, words.POSTERIOR), course.paths
-    scheme, effect = spec.scenarios, _over_horizons(paths, course.horizons)
+    scheme, effect = spec.scenarios, course.effect
     targets, size = effect.shape[:2]
     flat = TargetDraws(
         np.arange(targets * size),
@@ -153,7 +160,7 @@ def _scenarios(result: xr.DataTree, course: Course) -> dict[str, xr.Variable]:
     )
     place, points = coarsening(scheme)[2], points_of(scheme)
     how = (posterior.sizes["chain"], tolerances(scheme), place, worlds_of(posterior))
-    found: Counts = count_targets(flat, _POOLS, *how, drawn=drawn_worlds(posterior), points=points)
+    found: Counts = count_targets(flat, BOTH, *how, drawn=drawn_worlds(posterior), points=points)
     prior = prior_paths(spec, posterior, course.asked, result.attrs["seed"])
     classes = int(place.max()) + 1
     before = [frequencies(codes_at(t, prior, scheme), classes) for t in course.horizons]

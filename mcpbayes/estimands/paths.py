@@ -125,8 +125,7 @@ def posterior_paths(result: xr.DataTree, asked: xr.Dataset) -> tuple[Paths, Arra
     drawn per draw with the same weights. A reference ratio in the specification replaces r₀ of both.
     """
     data, posterior, seed = group(result, words.DATA), group(result, words.POSTERIOR), result.attrs["seed"]
-    rows = asked["row"].values
-    change = typical_effects(rows, np.empty((len(rows), 0)), node_major(posterior["beta"], "coefficient", "pool"), None)
+    change = typical_changes(asked, node_major(posterior["beta"], "coefficient", "pool"))
     residual = np.zeros_like(change)
     is_new = asked["level"].values == words.NEW
     for block, place in enumerate(np.flatnonzero(is_new)):
@@ -137,17 +136,26 @@ def posterior_paths(result: xr.DataTree, asked: xr.Dataset) -> tuple[Paths, Arra
                 change[place] += _fresh(posterior, level, rng)
     weight = control_weights(data)
     chosen = draw_controls(weight, change.shape[-1], generator(seed, "reference"))
-    of_controls = (
-        node_major(posterior["mcp_efficacy_control"], "control"),
-        np.exp(node_major(posterior["baseline"].sel(outcome=words.SOC), "control")),
-    )
     ratio, soc = (
-        np.where(is_new[:, None], values[chosen, np.arange(len(chosen))], weight @ values) for values in of_controls
+        np.where(is_new[:, None], values[chosen, np.arange(len(chosen))], weight @ values)
+        for values in of_controls(posterior)
     )
     reference = specification(result).reference
     if reference is not None:
         ratio = np.full_like(ratio, reference)
     return Paths(change, residual, node_major(posterior[TURNOVER], "pool"), ratio), soc
+
+
+def typical_changes(asked: xr.Dataset, beta: Array) -> Array:
+    """Return B'x of targets, (target, pool, draw), from B (coefficient, pool, draw): kinds have no level here."""
+    rows = asked["row"].values
+    return typical_effects(rows, np.empty((len(rows), 0)), beta, None)
+
+
+def of_controls(posterior: xr.Dataset) -> tuple[Array, Array]:
+    """Return r₀ and SOC of every control, (control, draw): the model knows both, measured or not."""
+    log_soc = node_major(posterior["baseline"].sel(outcome=words.SOC), "control")
+    return node_major(posterior["mcp_efficacy_control"], "control"), np.exp(log_soc)
 
 
 def departures(tau: Array, rho: Array, normals: Array) -> Array:
@@ -201,7 +209,7 @@ def prior_paths(spec: Specification, posterior: xr.Dataset, asked: xr.Dataset, s
     rng, levels = generator(seed, "two_pool_prior"), asked["level"].values
     names = [str(name) for name in asked["coefficient"].values]
     beta = np.stack(list(prior_coefficients(spec, names, _POOLS, rng)))
-    change = typical_effects(asked["row"].values, np.empty((asked.sizes["target"], 0)), beta, None)
+    change = typical_changes(asked, beta)
 
     def containing(part: str) -> np.ndarray:
         return np.isin(levels, [level for level, parts in CONTAINS.items() if part in parts])

@@ -6,9 +6,8 @@ import numpy as np
 import xarray as xr
 
 from mcpbayes import vocabulary as words
-from mcpbayes.estimands.effects import typical_effects
 from mcpbayes.estimands.layout import Array, Index, node_major, positions
-from mcpbayes.estimands.paths import Paths
+from mcpbayes.estimands.paths import Paths, of_controls, typical_changes
 from mcpbayes.estimands.targets import observed_points, target_name
 from mcpbayes.estimands.tree import group
 from mcpbayes.specification.prior_rules import TURNOVER
@@ -64,8 +63,8 @@ def table_paths(result: xr.DataTree, asked: xr.Dataset) -> tuple[Paths, Array]:
     both of every control, measured or not. A reference ratio in the specification is for the levels mean and new only.
     """
     data, posterior = group(result, words.DATA), group(result, words.POSTERIOR)
-    rows, names = asked["row"].values, asked["name"].values
-    change = typical_effects(rows, np.empty((len(rows), 0)), node_major(posterior["beta"], "coefficient", "pool"), None)
+    names = asked["name"].values
+    change = typical_changes(asked, node_major(posterior["beta"], "coefficient", "pool"))
     if asked["level"].values[0] == words.STUDY:
         change += _effects(posterior, words.STUDY, names)
         residual = np.zeros_like(change)
@@ -78,10 +77,9 @@ def table_paths(result: xr.DataTree, asked: xr.Dataset) -> tuple[Paths, Array]:
                 change += _effects(posterior, level, data[f"{level}_of_comparison"].values[place])
         residual = _effects(posterior, words.COMPARISON, names)
         own = list(positions(data["control"].values, data["control_of_comparison"].values[place])[:, None])
-    of_control, log_soc = posterior["mcp_efficacy_control"], posterior["baseline"].sel(outcome=words.SOC)
-    ratio, soc = node_major(of_control, "control"), node_major(log_soc, "control")
-    ratio = np.exp(np.stack([np.log(ratio[some]).mean(axis=0) for some in own]))
-    soc = np.exp(np.stack([soc[some].mean(axis=0) for some in own]))
+    ratio, soc = (
+        np.exp(np.stack([np.log(values[some]).mean(axis=0) for some in own])) for values in of_controls(posterior)
+    )
     return Paths(change, residual, node_major(posterior[TURNOVER], "pool"), ratio), soc
 
 

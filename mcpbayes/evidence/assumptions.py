@@ -215,7 +215,8 @@ def _of_result(result: xr.DataTree) -> Fit:
     """Return what the result itself says."""
     posterior, stats = (group(result, name) for name in (words.POSTERIOR, words.SAMPLE_STATS))
     judged = stats.assign_attrs(passed=result.attrs["status"] == "ok")
-    fit = _summed_up(posterior, judged, asked := _asked(result), int(result.attrs["seed"]))
+    asked = _asked(result)
+    fit = _summed_up(posterior, judged, asked, int(result.attrs["seed"]))
     if not apart(group(result, words.DATA)):
         return fit
     with_change = result if words.DELTA_MCP in result.children else delta_mcp(result)

@@ -22,6 +22,7 @@ from mcpbayes.evidence.findings import (
     Worst,
     count_problems,
     cv_problems,
+    divergences_of,
     failing_rows,
     row_problems,
     sampler_problems,
@@ -179,7 +180,7 @@ def _verdict(result: xr.DataTree, table: pd.DataFrame) -> Diagnostics:
     posterior, stats = group(result, words.POSTERIOR), group(result, words.SAMPLE_STATS)
     failing = failing_rows(table)
     judged = pd.concat([table[table["level"].isin(JUDGED)], _worst_world(stats)], ignore_index=True)
-    divergences = _divergences(stats)
+    divergences = divergences_of(stats)
     pareto_k, efficiency = (
         float(stats.attrs[name]) if name in stats.attrs else None for name in ("pareto_k", "efficiency")
     )
@@ -206,13 +207,6 @@ def _verdict(result: xr.DataTree, table: pd.DataFrame) -> Diagnostics:
         passed=all(problem.severity != "error" for problem in problems),
         problems=problems,
     )
-
-
-def _divergences(stats: xr.Dataset) -> int:
-    """Return how many transitions diverged, those of draws that were not kept among them."""
-    if "divergences" in stats.attrs:
-        return int(stats.attrs["divergences"])
-    return int(stats["diverging"].sum()) if "diverging" in stats else 0
 
 
 def _worst_world(stats: xr.Dataset) -> pd.DataFrame:

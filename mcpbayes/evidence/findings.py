@@ -138,6 +138,13 @@ def row_problems(judged: pd.DataFrame) -> Iterator[Problem]:
             )
 
 
+def divergences_of(stats: xr.Dataset) -> int:
+    """Return how many transitions diverged, from group ``sample_stats``; those of draws that were not kept count."""
+    if "divergences" in stats.attrs:
+        return int(stats.attrs["divergences"])
+    return int(stats["diverging"].sum()) if "diverging" in stats else 0
+
+
 def failing_rows(judged: pd.DataFrame) -> np.ndarray:
     """Return which rows `row_problems` would object to, shape (row,)."""
     r_hat = judged["r_hat"].to_numpy() >= R_HAT_LIMIT

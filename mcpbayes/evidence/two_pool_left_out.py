@@ -13,11 +13,14 @@ from mcpbayes.errors import StageError
 from mcpbayes.estimands.layout import Array
 from mcpbayes.estimands.pooled import worlds_of
 from mcpbayes.estimands.tree import group, specification, with_groups
+from mcpbayes.evidence.findings import divergences_of
 from mcpbayes.evidence.left_out import OF_REFIT, log_predictive_density
 from mcpbayes.inference.completion import draws_last
 from mcpbayes.inference.refits import REWEIGHTED
 from mcpbayes.inference.tree import Hierarchy, build_hierarchy
-from mcpbayes.inference.two_pool_study import coordinates_of, log_density, population, study_of
+from mcpbayes.inference.two_pool_coordinates import coordinates_of
+from mcpbayes.inference.two_pool_integral import log_density
+from mcpbayes.inference.two_pool_study import population, study_of
 from mcpbayes.monte_carlo.importance import efficiency, pareto_k, smoothed
 from mcpbayes.monte_carlo.limits import ESS_LIMIT, PARETO_K_LIMIT, R_HAT_LIMIT
 from mcpbayes.monte_carlo.summaries import convergence, mcse_mean
@@ -64,8 +67,8 @@ def leave_studies_out(result: xr.DataTree, report: Callable[[str], None] | None 
     With φ the parameters that studies share, p(φ | y₋s) ∝ p(φ | y)/p(y_s | φ): draws given all studies are weighed by
     1/p(y_s | φ), y_s all arms of the study, Pareto-smoothed. Scored is p(c_s | φ), in which ln N of the controls is
     flat besides ln SOC: of their ratios r₀ the density knows the population only. Both densities are means over draws
-    of the study's effects and ratios (`inference.two_pool_study`), and their scatter is part of the error. Where k̂ of
-    the weights, or of weights times densities, reaches its limit, the model is sampled without the study.
+    of the study's effects and ratios (`two_pool_integral`), and their scatter is part of the error. Where k̂ of the
+    weights, or of weights times densities, reaches its limit, the model is sampled without the study.
     """
     model = specification(result)
     if model.family != words.TWO_POOL:
@@ -194,7 +197,7 @@ def shortcoming(posterior: xr.Dataset, stats: xr.Dataset) -> str:
     # Constant draws, as of a fixed prior, have neither.
     r_hat = np.fmax.reduce(checks["r_hat"])
     ess = np.fmin.reduce(np.stack([checks["ess_bulk"], checks["ess_tail"]]), axis=None)
-    divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
+    divergences = divergences_of(stats)
     said = [
         f"{divergences} divergences" if divergences else "",
         f"R-hat {r_hat:.3f}" if r_hat >= R_HAT_LIMIT else "",

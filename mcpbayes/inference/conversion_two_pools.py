@@ -11,6 +11,7 @@ from mcpbayes.inference.doubt import Doubt
 from mcpbayes.measurement.factor_draws import central, pairs
 from mcpbayes.specification.structure import Specification
 from mcpbayes.tables.amino_arms import converted_arms
+from mcpbayes.tables.naming import counted
 
 
 def factor_doubt_of_two_pools(arms: xr.Dataset, model: Specification, worlds: int) -> Doubt | None:
@@ -38,8 +39,8 @@ def factor_doubt_of_two_pools(arms: xr.Dataset, model: Specification, worlds: in
     remade = partial(with_factors, bias_correction=model.data.bias_correction)
     ends = [(min(values), max(values)) for values in ([one.q for one in used], [one.k_f for one in used])]
     said = (
-        f"necromass of {int(here.sum())} arms is made of amino sugars with the factors {factors.name!r}, which are "
-        f"in doubt: q, the weight of muramic acid, from {ends[0][0]:.2f} to {ends[0][1]:.2f}, and k_F from "
+        f"necromass of {counted(int(here.sum()), 'arm')} is made of amino sugars with the factors {factors.name!r}, "
+        f"which are in doubt: q, the weight of muramic acid, from {ends[0][0]:.2f} to {ends[0][1]:.2f}, and k_F from "
         f"{ends[1][0]:.1f} to {ends[1][1]:.1f}"
     )
     return Doubt(

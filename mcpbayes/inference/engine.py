@@ -29,6 +29,7 @@ from mcpbayes.inference.two_pool_completion import turnover_note
 from mcpbayes.inference.worlds import FEWEST, KEPT_WORLDS, LEAST, pool, refit, room, worlds_that_fit
 from mcpbayes.specification.prior_rules import WITHIN
 from mcpbayes.specification.structure import Specification
+from mcpbayes.tables.part_arms import of_parts
 
 
 def fit(arms: xr.Dataset, model: Specification, *, seed: int = 1, report: Report | None = None) -> xr.DataTree:
@@ -168,12 +169,9 @@ _BY_NUTS: Final = (
     "(--set sampling.worlds=1: one fit, whose intervals do not hold this doubt)"
 )
 
-
-_THREE: Final = 3
-
 #: The same of fungal and bacterial necromass apart with a level of kinds.
 _WITH_KINDS: Final = (
-    "; with three pools and kinds of treatment each may take half a minute "
+    "; with three pools and kinds of treatment they may take minutes "
     "(--set levels.kind=off: a fraction of that, but kinds are not told apart)"
 )
 
@@ -182,8 +180,7 @@ def _patience(arms: xr.Dataset, model: Specification) -> str:
     """Return what to say of several fits that take long, and how to have fewer or shorter ones; empty for others."""
     if model.family == words.TWO_POOL:
         return _BY_NUTS
-    with_kinds = arms.attrs.get("level_kind") == "on"
-    return _WITH_KINDS if with_kinds and arms.sizes["outcome"] == _THREE else ""
+    return _WITH_KINDS if of_parts(arms) and arms.attrs["level_kind"] == "on" else ""
 
 
 def _enough_worlds(arms: xr.Dataset, result: xr.DataTree, model: Specification) -> int:

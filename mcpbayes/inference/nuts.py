@@ -70,7 +70,7 @@ def compiled_once(data: xr.Dataset, model: Specification, report: Callable[[str]
     """
     if report is not None:
         report(COMPILING)
-    compiled: Any = nutpie.compile_pymc_model(two_pool.build_model(data, model))
+    compiled = _two_pools(data, model)
 
     def sampled(other: xr.Dataset, own: Specification, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
         given = two_pool.measured(other) | two_pool.fixed_rates(own)
@@ -119,12 +119,16 @@ def two_pools_without(data: xr.Dataset, model: Specification) -> Callable[[int, 
         Of the position of the study and a seed; gives posterior and sample_stats as `sample`. The study keeps its
         place: its effects and control ratios are draws from the population.
     """
-    compiled: Any = nutpie.compile_pymc_model(two_pool.build_model(data, model))
+    compiled = _two_pools(data, model)
 
     def draw(study: int, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
         return draws_of(compiled.with_data(**two_pool.measured_without(data, study)), model, seed)
 
     return draw
+
+
+def _two_pools(data: xr.Dataset, model: Specification) -> Any:
+    return nutpie.compile_pymc_model(two_pool.build_model(data, model))
 
 
 def _constants(built: pm.Model, model: Specification) -> tuple[xr.Dataset, xr.Dataset]:

@@ -37,7 +37,7 @@ def compare_models(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
         * ``left_out``, ``n_comparisons``;
         * ``elpd[A]`` = ln p(contrasts of the study | the other studies), nats, ``elpd_mcse[A]`` its Monte-Carlo
           standard error, ``how[A]``: ``weights`` (the draws given all studies, weighed) or ``refit``, ``pareto_k[A]``
-          of the weights, ``passed[A]``, whether it can be relied on; the same of B;
+          (of what: see the notes), ``passed[A]``, whether it can be relied on; the same of B;
         * ``difference`` = elpd[A] − elpd[B], positive where A predicts better; ``difference_mcse``;
         * ``difference_se``, in the last row only: the standard error of the total, as of a sum over studies that are a
           sample of studies;

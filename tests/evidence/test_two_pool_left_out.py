@@ -13,8 +13,8 @@ from mcpbayes.evidence import two_pool_left_out
 from mcpbayes.evidence.two_pool_left_out import REFITTED, by_refit, by_weights, shortcoming, weighted_log_mean
 from mcpbayes.inference.refits import REWEIGHTED
 from mcpbayes.inference.tree import build_hierarchy
+from mcpbayes.inference.two_pool_integral import INNER
 from mcpbayes.inference.two_pool_simulation import simulate_two_pools
-from mcpbayes.inference.two_pool_study import INNER
 from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
 from mcpbayes.monte_carlo.limits import PARETO_K_LIMIT
 from mcpbayes.specification.loading import load_model, to_toml

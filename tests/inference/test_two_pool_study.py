@@ -7,28 +7,21 @@ import pytest
 from scipy import stats
 from scipy.linalg import block_diag, null_space
 from scipy.special import expit, logsumexp
+from two_pool_fakes import three_studies
 
-from mcpbayes.inference import two_pool_study
+from mcpbayes.inference import two_pool_integral
 from mcpbayes.inference.hierarchy import Covariances, log_likelihood
 from mcpbayes.inference.tree import build_hierarchy, select_studies
-from mcpbayes.inference.two_pool_simulation import draw_effects, simulate_two_pools
-from mcpbayes.inference.two_pool_study import Population, find_mode, log_density, study_of
-from mcpbayes.specification.loading import load_model
+from mcpbayes.inference.two_pool_coordinates import expected, places, slopes, standardised
+from mcpbayes.inference.two_pool_integral import find_mode, log_density
+from mcpbayes.inference.two_pool_simulation import draw_effects
+from mcpbayes.inference.two_pool_study import Population, study_of
 from mcpbayes.specification.prior_rules import MU_R, SIGMA_R, TURNOVER
-from mcpbayes.tables.arms import prepare
-
-MODEL = load_model("two-pool", settings=["data.dispersion.sd_model=reported"])
-TYPICAL = {"priors.mu_r.mean": -0.4, "priors.mu_r.sd": 0.1, "priors.sigma_r.sd": 0.2}
 
 
 @pytest.fixture(scope="module")
 def arms():
-    """Three studies; one comparison without necromass, one study whose controls lack it."""
-    table, _ = simulate_two_pools(load_model("two-pool", settings=TYPICAL), studies=3, seed=5)
-    table.loc[0, ["necromass_treatment", "necromass_treatment_sd"]] = np.nan
-    of_control = table.columns[table.columns.str.startswith("necromass_control")]
-    table.loc[table["study"] == "Simulated 2", of_control] = np.nan
-    return prepare(table, MODEL)
+    return three_studies()
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +93,11 @@ def test_density_given_the_effects_is_that_of_the_contrasts(arms, tree, what):
 def test_slopes_are_those_of_finite_differences(arms, tree, site):
     rng, population = np.random.default_rng(2), shared(3, with_site=site)
     for study in studies_of(arms, tree):
-        z = rng.normal(0, 1, (3, two_pool_study._places(study, population).size))
-        slope = two_pool_study._slopes(study, population, z)
+        z = rng.normal(0, 1, (3, places(study, population).size))
+        slope = slopes(study, population, z)
         for place in range(z.shape[1]):
             step = 1e-5 * np.eye(z.shape[1])[place]
-            there, here = (two_pool_study._expected(study, population, (z + s * step)[:, None])[:, 0] for s in (1, -1))
+            there, here = (expected(study, population, (z + s * step)[:, None])[:, 0] for s in (1, -1))
             np.testing.assert_allclose(slope[..., place], (there - here) / 2e-5, atol=1e-8)
 
 
@@ -174,7 +167,7 @@ def test_reciprocals_are_unbiased_with_the_coordinates_of_the_posterior(arms, tr
     for study in studies_of(arms, tree):
         mode, factor = find_mode(study, study.arms, one)
         size = mode.shape[1]
-        known = study.arms.constant - two_pool_study._half_squares(study, study.arms, one, mode[:, None])[0, 0]
+        known = study.arms.constant - two_pool_integral._half_squares(study, study.arms, one, mode[:, None])[0, 0]
         known -= np.log(np.diagonal(factor[0])).sum()
         own = mode + np.linalg.solve(factor[0].T, rng.standard_normal((size, draws))).T
         inverse = np.exp(known - log_density(study, study.arms, many, rng, inner=2, own=own))
@@ -191,7 +184,7 @@ def test_coordinates_make_the_effects_again_and_are_normal_where_there_is_no_spr
         factor[:, 0, 0], factor[:, 1, 1] = tau[0], np.sqrt(max(tau[1] ** 2 * (1 - rho**2), 0.0))
         factor[:, 1, 0] = rho * tau[1]
         effects = rng.standard_normal((4000, 1, 2)) @ np.swapaxes(factor, 1, 2)
-        z = two_pool_study._standardised(effects, factor, rng)
+        z = standardised(effects, factor, rng)
         np.testing.assert_allclose(z @ np.swapaxes(factor, 1, 2), effects, atol=1e-12)
         np.testing.assert_allclose(np.cov(z[:, 0].T), np.eye(2), atol=0.1)
         np.testing.assert_allclose(np.cov(effects[:, 0].T), covariance, atol=0.02)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from made_amino import BOTH, amino_table
-from two_pool_fakes import fake_draws, without_nuts
+from two_pool_fakes import TYPICAL, fake_draws, without_nuts
 
 import mcpbayes as mb
 from mcpbayes.estimands import pooled
@@ -21,7 +21,6 @@ from mcpbayes.monte_carlo import summaries as single
 from mcpbayes.output.folder import tables
 from mcpbayes.specification.factors import NAMED
 
-TYPICAL = {"priors.mu_r.mean": -0.4, "priors.mu_r.sd": 0.1, "priors.sigma_r.sd": 0.2}
 SMALL = {"sampling.draws": 200, "sampling.tune": 10}
 
 

@@ -7,6 +7,7 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.compile.mode import Mode
 from scipy import integrate, stats
+from two_pool_fakes import REPORTED, three_studies
 
 from mcpbayes.errors import SpecificationError
 from mcpbayes.inference.builders.two_pool import (
@@ -25,23 +26,14 @@ from mcpbayes.inference.two_pool_simulation import simulate_two_pools
 from mcpbayes.inference.two_pools import log_pool_change, log_soc_change
 from mcpbayes.specification.loading import from_toml, load_model, to_toml
 from mcpbayes.specification.structure import Prior
-from mcpbayes.tables.arms import prepare
 from mcpbayes.tables.cvs import with_cv
 
 PYTHON = Mode(linker="py", optimizer=None)
-MODEL = load_model("two-pool", settings=["data.dispersion.sd_model=reported"])
-#: Controls at a typical share of 0.4: none saturated by chance.
-TYPICAL = {"priors.mu_r.mean": -0.4, "priors.mu_r.sd": 0.1, "priors.sigma_r.sd": 0.2}
 
 
 @pytest.fixture(scope="module")
 def arms():
-    table, _ = simulate_two_pools(load_model("two-pool", settings=TYPICAL), studies=3, seed=5)
-    table.loc[0, ["necromass_treatment", "necromass_treatment_sd"]] = np.nan
-    table.loc[table["study"] == "Simulated 2", table.columns[table.columns.str.startswith("necromass_control")]] = (
-        np.nan
-    )
-    return prepare(table, MODEL)
+    return three_studies()
 
 
 def random_state(tree, seed):
@@ -184,7 +176,7 @@ def test_worlds_and_fixed_rates_share_a_model(arms):
     after = float(shared.compile_logp(mode=PYTHON)(point))
     assert after == pytest.approx(float(own.compile_logp(mode=PYTHON)(point)), abs=1e-10)
     assert abs(after - before) > 0.1
-    assert fixed_rates(MODEL) == {}
+    assert fixed_rates(REPORTED) == {}
 
 
 def test_overlap_is_one_for_the_prior_and_small_for_what_the_data_decided():

@@ -24,8 +24,8 @@ _STEPS: Final = 80
 
 _NOTE: Final = (
     "Draws of the priors, no data. Typical comparison (level mean) in a soil of the typical ratio. Bands are "
-    "equal-tailed prior predictive intervals. Share of the way: of a pool to its new steady state, 1 − exp(−kt). "
-    "Percent changes on a log scale."
+    "equal-tailed prior predictive intervals. Share of the way: of necromass to its new steady state, "
+    "1 − exp(−kt). Percent changes on a log scale."
 )
 
 _WIDE: Final = 1.75
@@ -47,7 +47,7 @@ def prior_trajectories(model: Specification | None = None, *, until: float = 100
     Returns
     -------
     matplotlib.figure.Figure
-        Share of the way to the new steady state, 1 − e^(−kt), of one pool; change of necromass and of SOC in percent on
+        Share of the way of necromass to its new steady state, 1 − e^(−kt); change of necromass and of SOC in percent on
         a log scale; ΔMCP in percentage points. Line: median; bands: 50 and 90 % equal-tailed intervals of 20,000
         draws of the priors (seed 1). No data enter.
 
@@ -59,7 +59,7 @@ def prior_trajectories(model: Specification | None = None, *, until: float = 100
         If there is no year after the change to go to.
     """
     model = model or load_model("two-pool")
-    if model.family != "two-pool":
+    if model.family != words.TWO_POOL:
         raise SpecificationError(
             f"priors of trajectories are those of the family 'two-pool', found {model.family!r}; "
             'call it with mcpbayes.load_model("two-pool")',
