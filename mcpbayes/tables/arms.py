@@ -115,6 +115,8 @@ def _examine(table: pd.DataFrame | str | Path, model: Specification) -> tuple[xr
         return None, _placed([replace(wrong_layout, file=raw.attrs["source"])], raw)
     raw, below = without_notes(raw, model.data.columns.get("study", "study"))
     opened, problems = open_table(raw, model)
+    if model.family == TWO_POOL:
+        problems = durations.not_left_empty(problems, opened.names)
     problems += below + notes.encoding_note(raw.attrs.get(ENCODING))
     read = opened.frame
     opened, new = without_fungi(opened, model.data)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from mcpbayes.errors import Problem
-from mcpbayes.tables.schema import bad_rows
+from mcpbayes.tables.schema import LEAVE_EMPTY, bad_rows
 from mcpbayes.vocabulary import DURATION, NECROMASS, SOC
 
 #: A design in which the control is the same plot at an earlier date. All designs are read as `_plain` makes them.
@@ -32,6 +33,9 @@ LEAST_SPAN: Final = 1.5
 
 #: A control is saturated above 1 − so many standard errors of its ratio.
 STANDARD_ERRORS: Final = 2.0
+
+
+_FILL_IN: Final = "Fill in the years, or leave these rows out."
 
 
 def rows_over_time(
@@ -90,6 +94,15 @@ def rows_over_time(
     return kept, problems + _missing(kept, names, known)
 
 
+def not_left_empty(problems: Sequence[Problem], names: Mapping[str, str]) -> list[Problem]:
+    """Return the problems with another remedy for bad durations: unlike other cells these may not be empty."""
+    column = names.get(DURATION)
+    return [
+        replace(problem, remedy=_FILL_IN) if problem.column == column and problem.remedy == LEAVE_EMPTY else problem
+        for problem in problems
+    ]
+
+
 def _plain(design: str) -> str:
     """Return a design in lower case, every run of other signs than letters and digits a space."""
     return re.sub(r"[_\W]+", " ", design).strip().lower()
@@ -112,7 +125,7 @@ def _missing(rows: pd.DataFrame, names: Mapping[str, str], known: Sequence[Probl
             expected="years between the start of the treatment and sampling",
             remedy=f"Name yours, --set data.columns.{DURATION}=NAME, or take the model arm-based, which needs none."
             if absent
-            else "Fill in the cells, or leave these rows out.",
+            else _FILL_IN,
         )
     ]
 
