@@ -12,8 +12,6 @@ from two_pool_fakes import REPORTED, three_studies
 from mcpbayes.errors import SpecificationError
 from mcpbayes.inference.builders.two_pool import (
     _log_density,
-    _placed,
-    _placed_pair,
     build_model,
     fixed_rates,
     measured,
@@ -109,54 +107,6 @@ def test_baselines_are_drawn_from_their_conditional(arms):
         sd = 1 / np.sqrt(weight.sum())
         assert abs(draws[g].mean() - mean) < 5 * sd / np.sqrt(size)
         assert abs(draws[g].std() / sd - 1) < 5 / np.sqrt(2 * size)
-
-
-@pytest.mark.parametrize("spread", [0.0, 0.05, 3.0])
-@pytest.mark.parametrize("precision", [0.0, 40.0])
-def test_how_a_residual_is_placed_leaves_its_prior_as_it_is(spread, precision):
-    """Density of x from the model = density of a standard normal z(x) times dz/dx."""
-    with pm.Model(coords={"comparison": ["one"]}) as model:
-        z = pm.Deterministic(
-            "z", _placed("w", "comparison", pt.as_tensor(spread), np.array([precision]), np.array([0.4]))
-        )
-    x = np.array([0.7])
-    value = float(model.compile_logp(mode=PYTHON)({"w_standard": x}))
-    place = pytensor.function([model["w_standard"]], [z[0], pt.grad(z[0], model["w_standard"])[0]], mode=PYTHON)
-    at, slope = place(x)
-    assert value == pytest.approx(stats.norm.logpdf(at) + np.log(slope), abs=1e-10)
-
-
-@pytest.mark.parametrize("spread", [(0.0, 0.0, 0.0), (0.01, 0.3, 0.4), (0.6, -0.3, 0.2)])
-@pytest.mark.parametrize("observed", [(0, 0), (1, 0), (0, 1), (1, 1)])
-def test_how_a_pair_of_residuals_is_placed_leaves_its_prior_as_it_is(spread, observed):
-    """Density of x from the model = density of standard normals z(x) times |dz/dx|."""
-    precision = (
-        np.linalg.inv([[0.03, 0.01], [0.01, 0.02]]) if all(observed) else np.diag([30.0, 50.0] * np.array(observed))
-    )
-    with pm.Model(coords={"comparison": ["one"], "pool": ["a", "b"]}) as model:
-        lower, distance = [pt.as_tensor([a]) for a in spread], [np.array([0.4]), np.array([-0.2])]
-        pair = _placed_pair("w", ("comparison", "pool"), lower, precision[None], distance)
-        z = pm.Deterministic("z", pt.concatenate(pair))
-    x = np.array([[0.7, -1.1]])
-    value = float(model.compile_logp(mode=PYTHON)({"w_standard": x}))
-    slopes = [pt.grad(z[i], model["w_standard"], disconnected_inputs="ignore")[0] for i in (0, 1)]
-    at, jacobian = pytensor.function([model["w_standard"]], [z, pt.stack(slopes)], mode=PYTHON)(x)
-    assert value == pytest.approx(stats.norm.logpdf(at).sum() + np.log(abs(np.linalg.det(jacobian))), abs=1e-10)
-
-
-def test_a_pair_is_placed_where_a_normal_model_has_it():
-    """Mean and covariance of z, x being standard normal, are those of A z = d measured: Λ⁻¹ A'P d and Λ⁻¹."""
-    a, d = np.array([[0.5, 0.0], [0.3, 0.4]]), np.array([0.4, -0.2])
-    p = np.linalg.inv([[0.03, 0.01], [0.01, 0.02]])
-    with pm.Model(coords={"comparison": ["one"], "pool": ["a", "b"]}) as model:
-        lower = [pt.as_tensor([value]) for value in (a[0, 0], a[1, 0], a[1, 1])]
-        pair = _placed_pair("w", ("comparison", "pool"), lower, p[None], [d[:1], d[1:]])
-    place = pytensor.function([model["w_standard"]], list(pair), mode=PYTHON)
-    rows = [np.concatenate(place(np.array([x]))) for x in ([0.0, 0.0], [1.0, 0.0], [0.0, 1.0])]
-    inverse = np.linalg.inv(np.eye(2) + a.T @ p @ a)
-    np.testing.assert_allclose(rows[0], inverse @ a.T @ p @ d, atol=1e-12)
-    factor = np.column_stack([rows[1] - rows[0], rows[2] - rows[0]])
-    np.testing.assert_allclose(factor @ factor.T, inverse, atol=1e-12)
 
 
 def test_worlds_and_fixed_rates_share_a_model(arms):

@@ -1,13 +1,12 @@
 """The two-pool model in PyMC: trajectories of necromass and of the rest of SOC, seen through arms of known duration.
 
 Flat baselines of SOC are integrated out. Effects enter nonlinearly, so that nothing else has a closed form: the ratio
-of every control, effects of studies and sites and the residuals of comparisons are sampled. Effects of studies and
-sites are non-centred. Of ratios and of residuals, which the arms measure, only the distance from what they would be in
-a normal model is sampled (`_placed`, `_placed_pair`): non-centred ones left chains slow where residuals are large, and
-where those of one pool are large and of the other near zero.
+of every control, effects of studies and sites and the residuals of comparisons are sampled, each as its distance from
+where the arms put it (`placing`). Non-centred ones left chains slow where residuals are large, where those of one pool
+are large and of the other near zero, and where studies differ far more in one pool than in the other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +15,7 @@ import pytensor.tensor as pt
 import xarray as xr
 
 from mcpbayes import vocabulary as words
-from mcpbayes.inference.builders import priors
+from mcpbayes.inference.builders import placing, priors
 from mcpbayes.inference.builders.algebra import sum_into
 from mcpbayes.inference.root import coefficient_prior
 from mcpbayes.inference.tree import Hierarchy, build_hierarchy
@@ -30,6 +29,9 @@ Tensor = Any  # PyTensor's variables carry no useful static type
 
 #: What was measured, by name, as data of the model or as plain arrays.
 Seen = Mapping[str, Any]
+
+#: τ (pool,) of a level and the lower factor of its correlation matrix.
+Spread = tuple[Tensor, Any]
 
 _FIXED: Final = f"{TURNOVER}_fixed"
 
@@ -100,13 +102,13 @@ def build_model(data: xr.Dataset, model: Specification) -> pm.Model:
     with pm.Model(coords=coords) as built:
         seen = {name: pm.Data(name, value) for name, value in measured(data).items()}
         ratio = _control_ratios(model, seen)
-        change = pt.dot(tree.design, _coefficients(model, names))
-        change = change + _effects("study", model)[tree.study_of_comparison]
-        if with_sites:
-            change = change + _effects("site", model)[tree.site_of_comparison]
-        moved = log_pool_change(change, _turnover_rates(model), seen["years"][:, None], pt)
         here = ratio[tree.control[tree.arm]]
-        pools = moved + _residuals(model, seen, moved, here)
+        change = pt.dot(tree.design, _coefficients(model, names))
+        rates, years, residual = _turnover_rates(model), seen["years"][:, None], _spread("comparison", model)
+        told = _told_of_changes(seen, change, rates, years, here, residual)
+        change = change + _nested_effects(model, tree, told, with_sites=with_sites)
+        moved = log_pool_change(change, rates, years, pt)
+        pools = moved + _effects("comparison", residual, _told_by_arms(seen, moved, here))
         effect = [pools[:, 0], log_soc_change(pools[:, 0], pools[:, 1], here, pt)]
         pm.Potential("arms", _log_density(tree, seen, pt.log(ratio), effect))
     return built
@@ -123,7 +125,7 @@ def _control_ratios(model: Specification, seen: Seen) -> Tensor:
         sigma = pm.Deterministic(SIGMA_R, pt.as_tensor(number(spread, "value", "")))
     else:
         sigma = pm.HalfNormal(SIGMA_R, number(spread, "sd", ""))
-    standard = _placed("mcp_efficacy", "control", sigma, seen["logit_precision"], seen["logit"] - mu)
+    standard = placing.placed("mcp_efficacy", "control", sigma, seen["logit_precision"], seen["logit"] - mu)
     return pm.Deterministic("mcp_efficacy_control", pm.math.sigmoid(mu + sigma * standard), dims="control")
 
 
@@ -135,78 +137,66 @@ def _coefficients(model: Specification, names: list[str]) -> Tensor:
     return pm.Deterministic("beta", beta, dims=("coefficient", "pool"))
 
 
-def _placed(name: str, dim: str, spread: Tensor, precision: Tensor, distance: Tensor) -> Tensor:
-    """Add z ~ N(0, 1) of which a measurement says: spread × z = distance, with a precision.
-
-    Sampled is x with z = (s p d + √(1 + s²p) x)/(1 + s²p), the conditional of z had nothing else a say: x is near
-    N(0, 1) whether the spread s is small or large against the error of the measurement, 1/√p.
-    """
-    free = pm.Normal(f"{name}_standard", dims=dim)
-    weight = 1 + spread**2 * precision
-    placed = spread * precision * distance / weight + free / pt.sqrt(weight)
-    pm.Potential(f"{name}_placed", 0.5 * pt.sum(free**2 - placed**2 - pt.log(weight)))
-    return placed
-
-
-def _placed_pair(
-    name: str, dims: tuple[str, str], lower: Sequence[Tensor], precision: Tensor, distance: Sequence[Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Add z ~ N(0, I), two per node, of which a measurement says: A z = distance, with a precision.
-
-    `lower` is A, (a₁₁, a₂₁, a₂₂) with a₁₂ = 0; `precision` P (node, 2, 2); `distance` d, two (node,). Sampled is x,
-    near N(0, I): with Λ = I + A'PA and b = A'P d, z₂ given z₁ has mean (b₂ − Λ₁₂ z₁)/Λ₂₂ and precision Λ₂₂; z₁ alone
-    has mean (b₁ − Λ₁₂ b₂/Λ₂₂)/S and precision S = Λ₁₁ − Λ₁₂²/Λ₂₂.
-    """
-    a11, a21, a22 = lower
-    p11, p12, p22 = precision[:, 0, 0], precision[:, 0, 1], precision[:, 1, 1]
-    pull = [p11 * distance[0] + p12 * distance[1], p12 * distance[0] + p22 * distance[1]]
-    b1, b2 = a11 * pull[0] + a21 * pull[1], a22 * pull[1]
-    cross, second = a22 * (a11 * p12 + a21 * p22), 1 + a22**2 * p22
-    first = 1 + a11**2 * p11 + 2 * a11 * a21 * p12 + a21**2 * p22 - cross**2 / second
-    free = pm.Normal(f"{name}_standard", dims=dims)
-    z1 = (b1 - cross * b2 / second) / first + free[:, 0] / pt.sqrt(first)
-    z2 = (b2 - cross * z1) / second + free[:, 1] / pt.sqrt(second)
-    squares = pt.sum(free**2) - pt.sum(z1**2 + z2**2)
-    pm.Potential(f"{name}_placed", 0.5 * (squares - pt.sum(pt.log(first) + pt.log(second))))
-    return z1, z2
-
-
-def _spread(level: str, model: Specification) -> tuple[Tensor, Any]:
+def _spread(level: str, model: Specification) -> Spread:
     """Add τ (pool,) and ρ of a level; return τ and the lower factor of the correlation matrix."""
     tau = priors.standard_deviations(f"tau_{level}", model.priors[f"tau_{level}"], words.PARTS_OF_SOC, "pool")
     return tau, priors.correlation_factor(f"rho_{level}", model.priors[f"rho_{level}"], words.PARTS_OF_SOC)
 
 
-def _scaled(level: str, tau: Tensor, factor: Any, first: Tensor, second: Tensor) -> Tensor:
-    """Add the effects of a level, (node, pool), made of standard normals of its nodes."""
+def _effects(level: str, spread: Spread, told: placing.Told) -> Tensor:
+    """Add the effects of a level, (node, pool), of which is told."""
+    tau, factor = spread
+    first, second = placing.placed_pair(level, (level, "pool"), tau, factor, told)
     effects = tau * pt.stack([first, factor[1][0] * first + factor[1][1] * second], axis=1)
     return pm.Deterministic(f"{level}_effect", effects, dims=(level, "pool"))
 
 
-def _effects(level: str, model: Specification) -> Tensor:
-    """Add τ, ρ and the effects of studies or sites, (node, pool)."""
-    tau, factor = _spread(level, model)
-    standard = pm.Normal(f"{level}_standard", dims=(level, "pool"))
-    return _scaled(level, tau, factor, standard[:, 0], standard[:, 1])
+def _nested_effects(model: Specification, tree: Hierarchy, told: placing.Told, *, with_sites: bool) -> Tensor:
+    """Add effects of studies and sites, of whose sum is told at every comparison; return it, (comparison, pool)."""
+    if not with_sites:
+        told = placing.summed(told, tree.study_of_comparison, tree.studies)
+        return _effects("study", _spread("study", model), told)[tree.study_of_comparison]
+    of_sites, between = placing.summed(told, tree.site_of_comparison, len(tree.study)), _spread("site", model)
+    told = placing.summed(placing.above(of_sites, *between), tree.study, tree.studies)
+    studies = _effects("study", _spread("study", model), told)[tree.study]
+    sites = _effects("site", between, placing.beyond(of_sites, studies[:, 0], studies[:, 1]))
+    return (studies + sites)[tree.site_of_comparison]
 
 
-def _residuals(model: Specification, seen: Seen, moved: Tensor, ratio: Tensor) -> Tensor:
-    """Add τ, ρ and the residuals w of comparisons, (comparison, pool), where ln f (comparison, pool) has `moved` to.
+def _told_of_changes(
+    seen: Seen, change: Tensor, rates: Tensor, years: Tensor, ratio: Tensor, residual: Spread
+) -> placing.Told:
+    """Return what arms tell of how far a lies from its typical value, `change`, at every comparison.
 
-    Where the arms measured both pools, ln f_P follows from θ_N, θ_C and r₀; around these values θ_C moves by the share
-    s of necromass in the treated SOC with ln f_N, and by 1 − s with ln f_P.
+    Taken linearly about that value, d ln f/da = e^a (1 − e^(−kt))/f, with residuals in between.
     """
-    tau, factor = _spread("comparison", model)
+    moved = log_pool_change(change, rates, years, pt)
+    slope = pt.exp(change - moved) * -pt.expm1(-rates * years)
+    told = placing.above(_told_by_arms(seen, moved, ratio), *residual)
+    return placing.of_arguments(told, slope[:, 0], slope[:, 1])
+
+
+def _told_by_arms(seen: Seen, moved: Tensor, ratio: Tensor) -> placing.Told:
+    """Return what arms tell of the residuals w of comparisons where ln f has `moved` to, (comparison, pool).
+
+    Where they measured both pools, ln f_P follows from θ_N, θ_C and r₀; around these values θ_C moves by the share s of
+    necromass in the treated SOC with ln f_N, and by 1 − s with ln f_P.
+    """
     measured, precision = seen["contrast"], seen["contrast_precision"]
-    necromass = pt.switch(precision[:, 0, 0] > 0, measured[:, 0], moved[:, 0])
+    p11, p12, p22 = precision[:, 0, 0], precision[:, 0, 1], precision[:, 1, 1]
+    necromass = pt.switch(p11 > 0, measured[:, 0], moved[:, 0])
     share = pt.minimum(ratio * pt.exp(necromass - measured[:, 1]), MOST_TREATED)
     rest = measured[:, 1] + pt.log((1 - share) / (1 - ratio))
-    off = necromass - moved[:, 0], rest - moved[:, 1]
-    spread = tau[0], tau[1] * factor[1][0], tau[1] * factor[1][1]
-    lower = spread[0], share * spread[0] + (1 - share) * spread[1], (1 - share) * spread[2]
-    distance = off[0], share * off[0] + (1 - share) * off[1]
-    first, second = _placed_pair("comparison", ("comparison", "pool"), lower, precision, distance)
-    return _scaled("comparison", tau, factor, first, second)
+    off_necromass = necromass - moved[:, 0]
+    off_soc = share * off_necromass + (1 - share) * (rest - moved[:, 1])
+    pull, pull_soc = p11 * off_necromass + p12 * off_soc, p12 * off_necromass + p22 * off_soc
+    return placing.Told(
+        p11 + 2 * share * p12 + share**2 * p22,
+        (1 - share) * (p12 + share * p22),
+        (1 - share) ** 2 * p22,
+        pull + share * pull_soc,
+        (1 - share) * pull_soc,
+    )
 
 
 def _turnover_rates(model: Specification) -> Tensor:
