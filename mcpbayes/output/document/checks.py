@@ -66,7 +66,12 @@ def failures(found: Diagnostics) -> list[str]:
 
 
 def rows_sentence(found: Diagnostics, file: str = "summary.csv") -> str:
-    """Say how many rows of single studies and comparisons in a file are beyond a limit; they do not decide."""
+    """Say how many rows of single studies and comparisons in a file are beyond a limit; they do not decide.
+
+    Nothing is said where no file has such rows.
+    """
+    if not file:
+        return ""
     counts = {"study": found.failing_study, "comparison": found.failing_comparison}
     bad = [numbers.plural(count, f"{level} row") for level, count in counts.items() if count]
     if not bad:

@@ -35,6 +35,11 @@ def true_minus(text: str) -> str:
     return re.sub(r"(?<=[\s(])-(?=\d)", MINUS, text)
 
 
+def unbroken(text: str) -> str:
+    """Return a sentence whose lines do not break before a per cent sign."""
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
+
+
 def significant(value: float, digits: int = 3) -> str:
     """Return a number to some significant digits and without an exponent where that stays short."""
     return f"{value:.{digits}g}".replace("-", MINUS) if math.isfinite(value) else ABSENT
