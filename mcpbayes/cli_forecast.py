@@ -21,7 +21,7 @@ def forecast(
         list[str] | None, typer.Option(help="Evaluate there, too; repeatable.", metavar="MODERATOR=1,2")
     ] = None,
     settings: Settings = None,
-    no_figures: Annotated[bool, typer.Option("--no-figures", help="Tables only.")] = False,
+    no_figures: Annotated[bool, typer.Option("--no-figures", help="Tables only: no figures, no page.")] = False,
     no_rows: Annotated[
         bool, typer.Option("--no-rows", help="Leave studies and comparisons of the table out: faster with many.")
     ] = False,
@@ -29,19 +29,15 @@ def forecast(
         bool, typer.Option("--turnover", help="Repeat with turnover rates at quartiles of their prior: four fits.")
     ] = False,
 ) -> int:
-    """Say from a two-pool result what both pools will have done by some years, and in the end."""
+    """Say from a two-pool result what both pools will have done by some years, and in the end: forecast.html."""
     from mcpbayes.estimands.forecast import forecast as foretell
     from mcpbayes.estimands.tree import specification
     from mcpbayes.evidence.turnover import quartile_rates
-    from mcpbayes.output.folder import FORECAST, FORECAST_TURNOVER, RESULT, load
-    from mcpbayes.output.forecast_folder import (
-        forecast_lines,
-        forecast_problems,
-        forecast_tables,
-        write_forecast,
-        write_turnover,
-    )
+    from mcpbayes.output.folder import FORECAST, FORECAST_PAGE, FORECAST_TURNOVER, RESULT, load
+    from mcpbayes.output.forecast_checks import forecast_problems
+    from mcpbayes.output.forecast_folder import forecast_tables, write_forecast, write_turnover
     from mcpbayes.output.forecast_turnover import turnover_lines, turnover_problems, turnover_sensitivity
+    from mcpbayes.output.forecast_words import forecast_lines
     from mcpbayes.specification.prior_rules import TURNOVER
 
     folder = folder.parent if folder.name == RESULT and folder.is_file() else folder
@@ -65,13 +61,15 @@ def forecast(
         tables[FORECAST_TURNOVER] = turnover_sensitivity(
             fitted, asked, at=points, settings=settings or (), report=progress
         )
-        write_turnover(folder, tables[FORECAST_TURNOVER])
+        write_turnover(result, folder, tables, context.obj)
         for line in turnover_lines(result, tables[FORECAST_TURNOVER]):
             print(line)
         problems += turnover_problems(tables[FORECAST_TURNOVER])
     for problem in problems:
         print(f"{problem.severity.upper()} {problem.check}: {problem}")
     print(f"Forecast: {', '.join(str(folder / name) for name in tables)}{'' if no_figures else ' and figures'}")
+    if not no_figures:
+        print(f"Report: {folder / FORECAST_PAGE}")
     if any(problem.severity == "error" for problem in problems) or result.attrs["status"] != "ok":
         print("mcpbayes: diagnostics failed; do not use the forecast as it is", file=sys.stderr)
         return DIAGNOSTICS

@@ -35,13 +35,14 @@ CROSSINGS: Final = "forecast_crossings.csv"
 FORECAST_SHARES: Final = "forecast_shares.csv"
 FORECAST_TURNOVER: Final = "forecast_turnover.csv"
 FORECAST_RECORD: Final = "forecast.json"
+FORECAST_PAGE: Final = "forecast.html"
 
 #: Every file that a run or its forecast can write beside figures; with overwriting these are replaced or removed, no
 #: others.
 FILES: Final = (
     *(RESULT, SUMMARY, SCENARIOS, SHARES, COMPARISONS, ASSUMPTIONS, INFLUENCE),
     *(FACTOR_SETS, VARIANCE_SHARES),
-    *(FORECAST, FORECAST_SCENARIOS, CROSSINGS, FORECAST_SHARES, FORECAST_TURNOVER, FORECAST_RECORD),
+    *(FORECAST, FORECAST_SCENARIOS, CROSSINGS, FORECAST_SHARES, FORECAST_TURNOVER, FORECAST_RECORD, FORECAST_PAGE),
     *(SPECIFICATION, REPORT, MANIFEST),
 )
 

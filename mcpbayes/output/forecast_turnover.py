@@ -23,13 +23,20 @@ from mcpbayes.specification.prior_rules import TURNOVER
 #: What the setting of the result itself is called.
 AS_ANALYSED: Final = "as analysed"
 
+#: What is to be known where it is pooled over several fits.
+POOLED: Final = (
+    "the result as analysed is pooled over several fits, whose intervals hold doubts about CVs or conversion factors "
+    "too; the others are single fits with these at their middle"
+)
+
 _QUANTITIES: Final = ("log_delta_mcp", "delta_mcp", "soc_change")
-_RATES: Final = tuple(f"{TURNOVER}[{pool}]" for pool in words.PARTS_OF_SOC)
+#: Its columns of the rates, necromass first.
+RATES: Final = tuple(f"{TURNOVER}[{pool}]" for pool in words.PARTS_OF_SOC)
 _CLASS: Final = ("scenario", "label", "probability")
 _PLACE: Final = ["level", "name", "horizon"]
 
 #: Columns of ``forecast_turnover.csv``.
-SENSITIVITY: Final = ("setting", *_RATES, *FORECAST, *_CLASS, "passed")
+SENSITIVITY: Final = ("setting", *RATES, *FORECAST, *_CLASS, "passed")
 
 
 def turnover_sensitivity(
@@ -93,7 +100,7 @@ def _of_setting(name: str, fit: xr.DataTree) -> pd.DataFrame:
     rates = group(fit, words.POSTERIOR)[TURNOVER].median(("chain", "draw"))
     table = forecast_table(fit, every_row=False)
     table = table[table["quantity"].isin(_QUANTITIES)]
-    known = {column: float(rates.sel(pool=pool)) for column, pool in zip(_RATES, words.PARTS_OF_SOC, strict=True)}
+    known = {column: float(rates.sel(pool=pool)) for column, pool in zip(RATES, words.PARTS_OF_SOC, strict=True)}
     merged = table.merge(_leading(fit), on=_PLACE, how="left", validate="many_to_one")
     return merged.assign(setting=name, passed=fit.attrs["status"] == "ok", **known)[list(SENSITIVITY)]
 
@@ -129,7 +136,7 @@ def turnover_lines(result: xr.DataTree, table: pd.DataFrame) -> Iterator[str]:
     section = specification(result).summary
     first = table.drop_duplicates("setting")
     rates = [
-        f"{row['setting']} {row[_RATES[0]]:.3f} and {row[_RATES[1]]:.3f}"
+        f"{row['setting']} {row[RATES[0]]:.3f} and {row[RATES[1]]:.3f}"
         for row in first.to_dict("records")
         if row["setting"] != AS_ANALYSED
     ]
@@ -138,19 +145,35 @@ def turnover_lines(result: xr.DataTree, table: pd.DataFrame) -> Iterator[str]:
         f"{'; '.join(rates)}. Medians and {interval_name(section.interval_kind, section.interval_prob)}s of ΔMCP, "
         "percentage points, in the typical comparison:"
     )
-    if worlds_of(group(result, words.POSTERIOR)) > 1:
-        yield (
-            "  (the result as analysed is pooled over several fits, whose intervals hold doubts about CVs or "
-            "conversion factors too; the others are single fits with these at their middle)"
-        )
+    if is_pooled(result):
+        yield f"  ({POOLED})"
     decide_at = specification(result).scenarios.decide_at
-    rows = table[(table["level"] == words.MEAN) & (table["quantity"] == "delta_mcp")]
-    for (name, horizon), here in rows.groupby(["name", "horizon"], sort=False):
+    for here in _by_horizon(table):
         own, others = (here[(here["setting"] == AS_ANALYSED) == which] for which in (True, False))
         said = "; ".join(f"{row['setting']} {_points(row)}" for row in others.to_dict("records"))
-        mark = "*" if bool(here["extrapolated"].iloc[0]) else ""
         analysed = _points(own.to_dict("records")[0])
-        yield f"  {name}, {horizon}{mark}: as analysed {analysed}; {said}; {_verdict(here, decide_at)}"
+        yield f"  {_place(here)}: as analysed {analysed}; {said}; {_verdict(here, decide_at)}"
+
+
+def is_pooled(result: xr.DataTree) -> bool:
+    """Say whether the result is pooled over several fits, unlike the refits."""
+    return worlds_of(group(result, words.POSTERIOR)) > 1
+
+
+def verdicts(table: pd.DataFrame, decide_at: float) -> dict[str, str]:
+    """Return whether the direction of ΔMCP hangs on the rates, by target and horizon of level mean."""
+    return {_place(here): _verdict(here, decide_at) for here in _by_horizon(table)}
+
+
+def _by_horizon(table: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the rows on ΔMCP of the typical comparison, one table per target and horizon."""
+    rows = table[(table["level"] == words.MEAN) & (table["quantity"] == "delta_mcp")]
+    return [here for _, here in rows.groupby(["name", "horizon"], sort=False)]
+
+
+def _place(rows: pd.DataFrame) -> str:
+    row = rows.iloc[0]
+    return f"{row['name']}, {row['horizon']}{'*' if row['extrapolated'] else ''}"
 
 
 def _points(row: Mapping[Hashable, Any]) -> str:

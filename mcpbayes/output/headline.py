@@ -1,6 +1,5 @@
 """What a run says at its end: size, headline per kind, what was imputed; the report's own sentences, as plain lines."""
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -10,7 +9,7 @@ from mcpbayes.estimands.wording import interval_name
 from mcpbayes.output.document.context import headlines, names_of_headlines
 from mcpbayes.output.document.conversion import source_line
 from mcpbayes.output.document.influence import finding
-from mcpbayes.output.document.material import analysed, imputed
+from mcpbayes.output.document.material import analysed, durations, imputed
 from mcpbayes.output.document.model import where_typical
 from mcpbayes.output.document.numbers import listing, plural
 from mcpbayes.output.document.parts import contribution_lines
@@ -52,7 +51,7 @@ def closing_lines(result: xr.DataTree, summary: pd.DataFrame) -> list[str]:
     """
     data = group(result, words.DATA)
     if has_two_pools(result):
-        return [_size(data), _durations(data), _overlap(summary), _imputed(data)]
+        return [_size(data), f"Durations {durations(data)}.", _overlap(summary), _imputed(data)]
     lines = [_size(data)]
     for headline in headlines(result, data, summary):
         lines += [f"{headline['name']}{headline[level]}" for level in (words.MEAN, words.NEW)]
@@ -67,11 +66,6 @@ def _size(data: xr.Dataset) -> str:
     counts += [plural(data.sizes["comparison"], "comparison")]
     largest = f"the largest study ({found['largest_study']}) holds {found['largest_share']} of the comparisons"
     return f"{listing(counts)}; {largest}."
-
-
-def _durations(data: xr.Dataset) -> str:
-    years = data[words.DURATION].values
-    return f"Durations from {years.min():g} to {years.max():g} years, median {np.median(years):g}."
 
 
 def _overlap(summary: pd.DataFrame) -> str:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from page_help import Page
 from plot_help import outside, overlaps, words_of
 from two_pool_fakes import fake_two_pools
 
@@ -14,7 +15,10 @@ from mcpbayes.cli import main
 from mcpbayes.errors import StageError
 from mcpbayes.estimands.paths import effects_at
 from mcpbayes.estimands.table_paths import table_paths, table_targets
-from mcpbayes.output.forecast_folder import forecast_lines, forecast_problems, forecast_tables, write_forecast
+from mcpbayes.estimands.wording import probability_text
+from mcpbayes.output.forecast_checks import forecast_problems
+from mcpbayes.output.forecast_folder import forecast_tables, write_forecast
+from mcpbayes.output.forecast_words import forecast_lines
 
 #: Files with rows of all levels.
 TABLES = ("forecast.csv", "forecast_scenarios.csv", "forecast_crossings.csv")
@@ -137,9 +141,10 @@ def test_lines_say_what_the_ratio_does_and_where_no_scenario_is_probable_enough(
     sure = mb.forecast(fake_two_pools(spread=0.0), [20])  # every draw alike: probabilities of 0 and 1
     open_ = mb.forecast(fake_two_pools(change=(0.1, 0.0)), [20], settings=["scenarios.decide_at=1"])
     one, other = (list(forecast_lines(each, forecast_tables(each)))[2] for each in (sure, open_))
-    assert "; probability of ΔMCP up 1.00, within its tolerance 0.00, down 0.00; most probable N" in one
+    assert "; probability of ΔMCP up > 0.99, within its tolerance < 0.01, down < 0.01; most probable N" in one
     up, same, down = open_["forecast"]["change_probability"].sel(target="mean: average", horizon="20 years").values
-    assert f"up {up:.2f}, within its tolerance {same:.2f}, down {down:.2f}; no scenario reaches 1 (most pro" in other
+    up, same, down = (probability_text(float(p)) for p in (up, same, down))
+    assert f"up {up}, within its tolerance {same}, down {down}; no scenario reaches 1 (most pro" in other
 
 
 def test_draws_that_do_not_mix_are_named_with_their_horizon(tables):
@@ -201,7 +206,12 @@ def test_the_folder_gets_tables_and_figures_and_keeps_what_was_there(result, tab
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     pictures = {f"figures/{name}.{end}" for name in words.FORECAST_FIGURES for end in ("svg", "png")}
     written = {*TABLES, "forecast_shares.csv"}
-    assert set(tables) == written and found == {"own.txt", "result.nc", "forecast.json"} | written | pictures
+    assert (
+        set(tables) == written
+        and found == {"own.txt", "result.nc", "forecast.json", "forecast.html"} | written | pictures
+    )
+    page = Page((folder / "forecast.html").read_text(encoding="utf-8"))
+    assert page.tags.count("img") == 3 and page.words("figures").count("Strokes: durations of the table") == 2
     for name, table in tables.items():
         pd.testing.assert_frame_equal(pd.read_csv(folder / name), table, check_dtype=False)
 
@@ -211,6 +221,7 @@ def test_the_command_writes_and_says_the_same(folder, capsys):
     out = capsys.readouterr().out
     assert "typical comparison, average" in out and "in another scenario than after 5 years" in out
     assert (folder / "forecast_crossings.csv").is_file() and not (folder / "figures").exists()
+    assert not (folder / "forecast.html").exists() and "Report:" not in out
 
 
 def test_figures_of_an_earlier_forecast_go_and_the_record_says_what_was_asked(folder):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from document_fakes import one_pool
 from influence_fakes import with_influence
+from page_help import Page
 from plot_help import SIX, classified, outside, overlaps, words_of
-from test_report import Page
 
 import mcpbayes as mb
 from mcpbayes.errors import StageError

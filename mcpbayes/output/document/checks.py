@@ -65,14 +65,19 @@ def failures(found: Diagnostics) -> list[str]:
     return [heading(str(problem)) for problem in found.problems if problem.severity == "error"]
 
 
-def rows_sentence(found: Diagnostics) -> str:
-    """Say how many rows of single studies and comparisons are beyond a limit; they do not decide."""
+def rows_sentence(found: Diagnostics, file: str = "summary.csv") -> str:
+    """Say how many rows of single studies and comparisons in a file are beyond a limit; they do not decide.
+
+    Nothing is said where no file has such rows.
+    """
+    if not file:
+        return ""
     counts = {"study": found.failing_study, "comparison": found.failing_comparison}
     bad = [numbers.plural(count, f"{level} row") for level, count in counts.items() if count]
     if not bad:
         return "No row of a single study or comparison is beyond these limits."
     return (
-        f"{numbers.listing(bad)} of summary.csv {'is' if sum(counts.values()) == 1 else 'are'} beyond these limits; "
+        f"{numbers.listing(bad)} of {file} {'is' if sum(counts.values()) == 1 else 'are'} beyond these limits; "
         "such rows are shown there and do not decide."
     )
 

@@ -1,7 +1,6 @@
 """From a result to everything that the report's template prints: plain values, already rounded."""
 
 import json
-import re
 from typing import Final
 
 import numpy as np
@@ -16,19 +15,14 @@ from mcpbayes.estimands.scenarios import EXACT
 from mcpbayes.estimands.shares_of_sum import COMPARISONS
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.unobserved import unobserved_at, unobserved_reason
-from mcpbayes.evidence.diagnostics import Diagnostics, diagnose
-from mcpbayes.output.document import checks, estimates, influence, material, model, numbers, sensitivity
-from mcpbayes.output.document.conversion import conversion
-from mcpbayes.output.document.dispersion import dispersion, plots
+from mcpbayes.evidence.diagnostics import diagnose
+from mcpbayes.output.document import estimates, influence, material, numbers, sensitivity
+from mcpbayes.output.document.basis import about_data, about_model, about_run, about_scheme
 from mcpbayes.output.document.material import Row
 from mcpbayes.output.document.parts import COLUMNS, contributions, controls_line
 from mcpbayes.output.document.readings import readings
-from mcpbayes.output.manifest import versions
 from mcpbayes.output.summary import share_table, summarise
 from mcpbayes.specification.structure import Specification
-
-#: Between which units the effects of a level vary, in the methods paragraph.
-_BETWEEN: Final = {"kind": "kinds of treatment", "study": "studies", "site": "sites", "comparison": "comparisons"}
 
 _SETTINGS: Final = {words.MEAN: "typical comparison", words.NEW: "comparison in a study not seen"}
 
@@ -60,14 +54,14 @@ def context(result: xr.DataTree, *, command: str = "", summary: pd.DataFrame | N
     found = diagnose(result, summary)
     return (
         {"headlines": headlines(result, data, summary)}
-        | _about_data(data)
-        | _about_model(result, data, spec)
+        | about_data(data)
+        | about_model(result, data, spec)
         | _about_effects(result, data, summary)
         | _about_scenarios(result, spec)
         | {"readings": readings(result, data)}
         | {"sensitivity": sensitivity.sensitivity(result, data)}
         | {"influence": influence.influence(result, data)}
-        | _about_run(result, found, command)
+        | about_run(result, found, command)
     )
 
 
@@ -86,14 +80,9 @@ def headlines(result: xr.DataTree, data: xr.Dataset, summary: pd.DataFrame) -> l
         name = estimates.shown_name(typical.name, data)
         said = [f"{sentence(decision)}." for decision in (typical, fresh)]
         named = all(text.startswith(name) for text in said)
-        mean, new = (_true_minus(text.removeprefix(name if named else "")) for text in said)
+        mean, new = (numbers.true_minus(text.removeprefix(name if named else "")) for text in said)
         lines.append({"name": name if named else "", "mean": mean, "new": new})
     return lines
-
-
-def _true_minus(text: str) -> str:
-    """Return a sentence with minus signs before its numbers instead of hyphens."""
-    return re.sub(r"(?<=\s)-(?=\d)", numbers.MINUS, text)
 
 
 def names_of_headlines(data: xr.Dataset, summary: pd.DataFrame) -> list[str]:
@@ -130,46 +119,6 @@ def _effect_sentence(row: pd.Series, outcome: str, level: str, why_not: str) -> 
         said = f"nothing can be claimed about {called}, since {why_not}"
     interval = numbers.interval_words(str(row["interval_kind"]), float(row["interval_prob"]))
     return f", {_SETTINGS[level]} ({level}): {said}; change {cell['value']} % ({interval} {cell['interval']})."
-
-
-def _about_data(data: xr.Dataset) -> Row:
-    return {
-        "analysed": material.analysed(data),
-        "imputed": material.imputed(data),
-        "comparisons": material.comparisons(data),
-        "simulated": material.is_simulated(data),
-        "no_spread": material.no_spread_reported(data),
-        "kind_level": material.is_on(data, "kind"),
-        "site_level": material.is_on(data, "site"),
-        "arm_based": model.is_arm_based(data),
-        "outcomes": [material.heading(material.outcome_words(str(o))) for o in data["outcome"].values],
-        "outcome_listing": numbers.listing([material.FULL_WORDS.get(str(o), str(o)) for o in data["outcome"].values]),
-    }
-
-
-def _about_model(result: xr.DataTree, data: xr.Dataset, spec: Specification) -> Row:
-    priors = model.priors(data, spec)
-    interval = numbers.interval_words(spec.summary.interval_kind, spec.summary.interval_prob)
-    return {
-        "model": {
-            "name": spec.name,
-            "title": spec.title,
-            "formula": spec.moderators.formula,
-            "bias_correction": spec.data.bias_correction,
-            "reference": spec.reference,
-        },
-        "interval": interval,
-        "hdi": spec.summary.interval_kind == "hdi",
-        "priors": priors,
-        "prior_phrases": model.prior_phrases(priors),
-        "moderators": model.moderators(data),
-        "level_listing": numbers.listing([_BETWEEN[level] for level in model.levels(data)]),
-        "specification": result.attrs["specification"],
-        "dispersion": dispersion(result, data),
-        "plots": plots(data),
-        "conversion": conversion(data, spec, int(result.attrs.get("worlds", 1))),
-        "where_typical": model.where_typical(data),
-    }
 
 
 def _about_effects(result: xr.DataTree, data: xr.Dataset, summary: pd.DataFrame) -> Row:
@@ -229,13 +178,8 @@ def _some(names: list[str], most: int = 6) -> str:
 
 
 def _about_scenarios(result: xr.DataTree, spec: Specification) -> Row:
-    scheme = spec.scenarios
-    common: Row = {
-        "tolerance": model.tolerance_words(scheme),
-        "tolerance_ratio": model.ratio_tolerance_words(scheme),
-        "decide_at": f"{scheme.decide_at:g}",
+    common = about_scheme(spec.scenarios) | {
         "level_words": {level: material.heading(setting) for level, setting in _SETTINGS.items()},
-        "merged": bool(scheme.merge or scheme.labels),
         "has_scenarios": words.SCENARIO in result.children,
         "exact": False,
     }
@@ -249,23 +193,4 @@ def _about_scenarios(result: xr.DataTree, spec: Specification) -> Row:
         "worst_mcse": f"{float(shown.max()):.3f}",
         "exact": scenario.attrs.get("method") == EXACT,
         "fresh_comparisons": COMPARISONS,
-    }
-
-
-def _about_run(result: xr.DataTree, found: Diagnostics, command: str) -> Row:
-    failed = result.attrs["status"] != "ok" or not found.passed
-    problems = material.problems(result)
-    return {
-        "failed": failed,
-        "diagnostics": {
-            "checks": checks.checks(found),
-            "failures": checks.failures(found) or [entry["text"] for entry in problems["error"]],
-            "rows_sentence": checks.rows_sentence(found),
-            "summary": checks.one_line(found),
-        },
-        "problems": problems,
-        "sampling": model.sampling(result),
-        "fitted_with": str(result.attrs["mcpbayes_version"]),
-        "versions": versions(),
-        "command": command,
     }

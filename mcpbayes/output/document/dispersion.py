@@ -8,7 +8,7 @@ import xarray as xr
 from mcpbayes.inference.doubts import CARRIED
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.material import Row, heading, is_on, outcome_words
-from mcpbayes.vocabulary import IMPUTED
+from mcpbayes.vocabulary import IMPUTED, TWO_POOL
 
 _POOLED: Final = (
     "The sampling variances of all arms, with and without a reported SD, were taken from one CV per pool, the mean "
@@ -71,8 +71,11 @@ def _share(result: xr.DataTree, data: xr.Dataset) -> str:
         return ""
     share = 100 * float(result.attrs["share_between_worlds"])
     text = "less than 0.1" if share < 0.1 else numbers.plain(share, 1)
-    of = "the change of ln(necromass C/SOC)" if data.sizes["outcome"] == 2 else "the effects on the log scale"
-    largest = [] if data.sizes["outcome"] == 2 else ["pool"]
+    of, largest = "the effects on the log scale", ["pool"]
+    if data.attrs["family"] == TWO_POOL:
+        of = "the changes of the steady states on the log scale"
+    elif data.sizes["outcome"] == 2:
+        of, largest = "the change of ln(necromass C/SOC)", []
     largest += ["kind of treatment"] if is_on(data, "kind") else []
     whose = f", for the {' and '.join(largest)} where it is largest," if largest else ""
     carried = numbers.listing([CARRIED[name] for name in json.loads(result.attrs.get("worlds_values", "{}"))])

@@ -58,8 +58,8 @@ def cell(row: pd.Series | None, quantity: str) -> Row:
 
     Notes
     -----
-    Log ratios as percent change 100(e^x − 1), Δr in percentage points, efficacies in percent. A missing quantity
-    gives a dash without an interval.
+    Log ratios as percent change 100(e^x − 1), Δr in percentage points, efficacies in percent, SOC in its unit. A
+    missing quantity gives a dash without an interval.
     """
     if row is None:
         return {"value": numbers.ABSENT, "interval": ""}
@@ -68,6 +68,8 @@ def cell(row: pd.Series | None, quantity: str) -> Row:
         shown = [numbers.signed(numbers.percent_change(v)) for v in values]
     elif quantity.startswith("mcp_efficacy"):
         shown = [numbers.plain(100.0 * v, 1) for v in values]
+    elif quantity == "soc_change":
+        shown = [numbers.signed(v) for v in values]
     else:  # Δr and the average change are fractions
         shown = [numbers.signed(100.0 * v) for v in values]
     return {"value": shown[0], "interval": numbers.interval(shown[1], shown[2])}
@@ -226,7 +228,7 @@ def scenarios(result: xr.DataTree, shares: pd.DataFrame) -> list[Row]:
                         }
                         for level, one in at.items()
                     ],
-                    "share": _share(share_of.get((name, code))),
+                    "share": share_cell(share_of.get((name, code))),
                 }
             )
         marks: Row = {"unobserved": unobserved_words(name, data), "levels": list(places)}
@@ -234,7 +236,7 @@ def scenarios(result: xr.DataTree, shares: pd.DataFrame) -> list[Row]:
     return table
 
 
-def _share(row: pd.Series | None) -> Row:
+def share_cell(row: pd.Series | None) -> Row:
     """Return a share of comparisons as text; like a probability it is never 0 or 1."""
     if row is None:
         return {"value": numbers.ABSENT, "interval": ""}

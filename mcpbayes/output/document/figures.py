@@ -21,10 +21,16 @@ ALTERNATIVES: Final = {
     "tolerance-sweep": "Stacked areas: probabilities of the scenario classes at tolerances from 0 to 10 %",
     "delta-mcp": "Densities: posterior of the change of the ratio necromass/SOC",
     "influence": "Dots with intervals: change of the ratio necromass/SOC without each study",
+    "forecast-trajectories": "Curves with bands: necromass, SOC and ΔMCP over the years, and at the new steady state",
+    "forecast-path": "Path through the scenario plane: effects on SOC (across) and necromass (up), years marked",
+    "forecast-scenarios": "Stacked areas: probabilities of the scenario classes over the years",
 }
 
 #: An SVG larger than this many bytes is put into the report as PNG.
 HEAVY: Final = 600_000
+
+#: Every figure that a page can hold, in the order of the pages.
+_NAMES: Final = words.FIGURE_NAMES | words.FORECAST_FIGURES
 
 #: Content by file name.
 Files = Mapping[str, bytes]
@@ -54,6 +60,22 @@ def draw(result: xr.DataTree) -> dict[str, Any]:
     return {name: getattr(gallery, function)(result) for name, function in drawn.items()}
 
 
+def draw_forecast(result: xr.DataTree) -> dict[str, Any]:
+    """Draw the figures of a forecast, of its average.
+
+    Parameters
+    ----------
+    result : xr.DataTree
+        With group ``forecast``, in which a year after the change was asked for.
+
+    Returns
+    -------
+    dict of str to matplotlib.figure.Figure
+        As `draw`.
+    """
+    return {name: getattr(gallery, function)(result) for name, function in words.FORECAST_FIGURES.items()}
+
+
 def as_files(figures: Mapping[str, Any], *, page_only: bool = False) -> Files:
     """Return the bytes of each figure's SVG and PNG file; with `page_only` PNG only where `inline` takes it."""
     files: dict[str, bytes] = {}
@@ -70,7 +92,7 @@ def inline(result: xr.DataTree, files: Files) -> list[Row]:
     Parameters
     ----------
     result : xr.DataTree
-        As for `draw`.
+        That they were drawn from.
     files : mapping of str to bytes
         Of `as_files`.
 
@@ -88,9 +110,9 @@ def inline(result: xr.DataTree, files: Files) -> list[Row]:
             "name": name,
             "source": _data_uri(files, name),
             "alt": ALTERNATIVES[name],
-            "caption": caption(result, words.FIGURE_NAMES[name]),
+            "caption": caption(result, function),
         }
-        for name in words.FIGURE_NAMES
+        for name, function in _NAMES.items()
         if f"{name}.svg" in files
     ]
 

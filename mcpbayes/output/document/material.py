@@ -20,6 +20,7 @@ OUTCOME_WORDS: Final = {
     words.SOC: "SOC",
     words.FUNGAL_NECROMASS: "fungal necromass C",
     words.BACTERIAL_NECROMASS: "bacterial necromass C",
+    words.NON_MICROBIAL: "non-microbial C",
 }
 
 #: Names at their first mention in the methods paragraph.
@@ -82,6 +83,7 @@ def analysed(data: xr.Dataset) -> Row:
         "arms": int(data.sizes["arm"]) if "arm" in data.sizes else None,
         "sites": int(data.sizes["site"]) if is_on(data, "site") else None,
         "control_rule": str(data.attrs.get("control_rule", "")),
+        "durations": durations(data),
         "largest_study": str(names[largest]),
         "largest_count": int(counts[largest]),
         "largest_share": f"{100 * counts[largest] / counts.sum():.0f} %",
@@ -92,6 +94,14 @@ def analysed(data: xr.Dataset) -> Row:
             if missing
         ],
     }
+
+
+def durations(data: xr.Dataset) -> str:
+    """Say which years since the change of management the table covers; empty where the model has no time."""
+    if words.DURATION not in data:
+        return ""
+    years = data[words.DURATION].values
+    return f"from {years.min():g} to {years.max():g} years, median {np.median(years):g}"
 
 
 def is_on(data: xr.Dataset, level: str) -> bool:
@@ -277,12 +287,14 @@ def comparisons(data: xr.Dataset) -> list[Row]:
     Returns
     -------
     list of dict
-        ``name``, ``study``, ``control``, ``kind``, ``treatment``, ``row`` and ``values``: per outcome the text of
+        ``name``, ``study``, ``control``, ``kind``, ``row``, ``years`` (empty where the model has no time) and
+        ``values``: per outcome the text of
         control and treated mean (arm-based, g/kg or Mg/ha) or of the log ratio and its standard error (contrast-based).
     """
     values = _contrast_values(data) if data.attrs["family"] == words.CONTRAST_BASED else _arm_values(data)
     columns = ("study_of_comparison", "control_of_comparison", "kind_of_comparison")
     study, control, kind = (data[name].values.astype(str) for name in columns)
+    years = [f"{value:g}" for value in data[words.DURATION].values] if words.DURATION in data else [""] * len(study)
     return [
         {
             "name": str(name),
@@ -290,6 +302,7 @@ def comparisons(data: xr.Dataset) -> list[Row]:
             "control": control[i],
             "kind": kind[i],
             "row": int(data["source_row"].values[i]),
+            "years": years[i],
             "values": values[i],
         }
         for i, name in enumerate(data["comparison"].values)

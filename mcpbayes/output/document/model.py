@@ -19,7 +19,7 @@ from mcpbayes.monte_carlo.summaries import interval
 from mcpbayes.output.document import numbers
 from mcpbayes.output.document.material import Row, is_on, outcome_words
 from mcpbayes.specification.formula import categories, numeric, typical
-from mcpbayes.specification.prior_rules import WITHIN
+from mcpbayes.specification.prior_rules import MU_R, SIGMA_R, TURNOVER, WITHIN
 from mcpbayes.specification.priors import prior_of_coefficient
 from mcpbayes.specification.structure import Number, Prior, Scheme, Specification
 
@@ -65,7 +65,9 @@ def prior_words(prior: Prior, pools: int = 2, symbol: str = "ρ") -> str:
         case "flat":
             return "flat"
         case "normal":
-            together = f", correlation of the pools {given['correlation']}" if pools > 1 else ""
+            together = (
+                f", correlation of the pools {given['correlation']}" if pools > 1 and "correlation" in given else ""
+            )
             return f"normal, mean {given['mean']}, SD {given['sd']}{together}"
         case "half_normal":
             return f"half-normal, scale {given['sd']}"
@@ -91,6 +93,19 @@ def levels(data: xr.Dataset) -> list[str]:
     ]
 
 
+#: Priors of the two-pool model alone, in words.
+_OF_TWO_POOLS: Final = {
+    MU_R: "typical share of necromass in the SOC of controls, logit",
+    SIGMA_R: "SD of that share between controls, logit",
+    TURNOVER: "turnover rates k, per year",
+}
+
+#: Role, of which and name of the intercept, without and with time in the model.
+_INTERCEPT: Final = {
+    False: ("mean effects", "", "mean effect β (intercept)"),
+    True: ("typical changes of the steady states β", "", "typical ln(new / old steady state) β (intercept)"),
+}
+
 #: Priors of the model of CVs, in words.
 _OF_CVS: Final = {
     "cv": "typical CV of the plots of an arm",
@@ -109,6 +124,7 @@ def priors(data: xr.Dataset, spec: Specification) -> list[Row]:
         ``key`` of the specification, ``prior`` in words, ``why``.
     """
     rows: list[Row] = []
+    two_pools = bool(data.attrs["family"] == words.TWO_POOL)
 
     def add(role: str, of: str, parameter: str, key: str, prior: Prior) -> None:
         rows.append(
@@ -130,11 +146,13 @@ def priors(data: xr.Dataset, spec: Specification) -> list[Row]:
             "baseline",
             spec.priors["baseline"],
         )
+    for role, parameter in _OF_TWO_POOLS.items() if two_pools else ():
+        add(parameter, "", parameter, role, spec.priors[role])
     for coefficient in data["coefficient"].values.astype(str):
         prior = prior_of_coefficient(spec, coefficient)
         key = next(key for key, value in spec.priors.items() if value is prior)
         if coefficient == "intercept":
-            add("mean effects", "", "mean effect β (intercept)", key, prior)
+            add(*_INTERCEPT[two_pools], key, prior)
         else:
             add("moderator coefficients", coefficient, f"coefficient of {coefficient}", key, prior)
     for symbol, role in (("tau", "heterogeneity SDs τ"), ("rho", "correlations ρ of the pools")):

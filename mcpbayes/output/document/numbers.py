@@ -1,6 +1,7 @@
 """Numbers as a reader sees them: the only rounding in the package besides the figures' labels."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -27,6 +28,16 @@ def signed(value: float, digits: int = 1) -> str:
 def plain(value: float, digits: int = 2) -> str:
     """Return a number without a plus sign, with a true minus; what is missing is a dash."""
     return signed(value, digits).removeprefix("+")
+
+
+def true_minus(text: str) -> str:
+    """Return a sentence with minus signs before its numbers instead of hyphens."""
+    return re.sub(r"(?<=[\s(])-(?=\d)", MINUS, text)
+
+
+def unbroken(text: str) -> str:
+    """Return a sentence whose lines do not break before a per cent sign."""
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
 
 
 def significant(value: float, digits: int = 3) -> str:

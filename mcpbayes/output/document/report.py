@@ -1,19 +1,15 @@
 """The report: one HTML file that needs nothing else, made from a result."""
 
-from pathlib import Path
 from typing import Final
 
 import pandas as pd
 import xarray as xr
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mcpbayes.output.document.context import context
 from mcpbayes.output.document.figures import Files, as_files, draw, inline
-from mcpbayes.output.document.numbers import count, plural
+from mcpbayes.output.document.filling import fill
 
-_HERE: Final = Path(__file__).parent
 _TEMPLATE: Final = "report.html.j2"
-_STYLE: Final = "style.css"
 
 
 def render(
@@ -45,11 +41,4 @@ def render(
     """
     values = context(result, command=command, summary=summary)
     files = as_files(draw(result), page_only=True) if figures is None else figures
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    style = (_HERE / _STYLE).read_text(encoding="utf-8")
-    page = environment.get_template(_TEMPLATE).render(
-        **values, figures=inline(result, files), style=style, plural=plural, count=count
-    )
-    return page + "\n"
+    return fill(_TEMPLATE, values | {"figures": inline(result, files)})

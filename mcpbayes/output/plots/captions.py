@@ -9,6 +9,7 @@ from mcpbayes.output.plots import targets
 from mcpbayes.output.plots.class_curves import ORDER, PERCENT
 from mcpbayes.output.plots.forest_rows import shows_studies
 from mcpbayes.output.plots.influence_rows import target_shown
+from mcpbayes.output.plots.scenario_path import PROB
 from mcpbayes.output.plots.scenario_plane import PROBS
 
 #: The levels, in the words of every caption.
@@ -33,7 +34,7 @@ def caption(result: xr.DataTree, figure_name: str) -> str:
     Raises
     ------
     StageError
-        If ``delta_mcp`` was not called.
+        If ``delta_mcp``, or for a figure of a forecast ``forecast``, was not called.
     ValueError
         If there is no such figure.
     """
@@ -45,6 +46,9 @@ def caption(result: xr.DataTree, figure_name: str) -> str:
         "tolerance_sweep": _tolerance_sweep,
         "densities": _densities,
         "influence": _influence,
+        "trajectories": _trajectories,
+        "scenario_path": _scenario_path,
+        "scenarios_over_time": _scenarios_over_time,
     }
     if figure_name not in writers:
         raise ValueError(f"figure_name must be one of {list(writers)}, got {figure_name!r}.")
@@ -134,6 +138,36 @@ def _influence(result: xr.DataTree) -> str:
         "moves, in posterior standard deviations, what the headline would name, and how well the other studies predict "
         "this one (elpd)."
     )
+
+
+def _trajectories(result: xr.DataTree) -> str:
+    return (
+        "Change of necromass, of SOC and of their ratio (ΔMCP, percentage points of SOC) over the years since the "
+        f"change of management. Line and bands: median, 50 % interval and {targets.interval_words(result)} of the "
+        "typical comparison (level mean); dashed: the latter of a comparison in a study not seen (level new). ∞: new "
+        f"steady state. {_durations(result)}"
+    )
+
+
+def _scenario_path(result: xr.DataTree) -> str:
+    return (
+        "The way of the typical comparison (level mean) through the scenario plane: medians of the effects on SOC "
+        f"(across) and on necromass (up), year by year, dashed beyond the longest duration, with {100 * PROB:g} % "
+        "highest-density regions at the years asked for and at the new steady state. On the 1:1 line the ratio "
+        f"necromass/SOC does not change (ΔMCP = 0); changes within {targets.tolerance_words(result)} count as none."
+    )
+
+
+def _scenarios_over_time(result: xr.DataTree) -> str:
+    return (
+        f"Posterior probability (%) of the scenario classes over the years, stacked: of {_LEVELS}. {ORDER[0].upper()}"
+        f"{ORDER[1:]}. Changes within {targets.tolerance_words(result)} count as none. {_durations(result)}"
+    )
+
+
+def _durations(result: xr.DataTree) -> str:
+    longest = targets.group(result, words.FORECAST).attrs["longest_duration"]
+    return f"Strokes: durations of the table, the longest {longest:g} years; beyond it the model extrapolates."
 
 
 def _unit(absolute: bool) -> str:
