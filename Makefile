@@ -50,6 +50,8 @@ benchmarks: $(STAMP)
 	$(RUN)python -m benchmarks.scenario_calibration
 	$(RUN)python -m benchmarks.missing_sds
 	$(RUN)python -m benchmarks.two_pool
+	@if [ -n "$${ENGINES}" ]; then $(RUN)python -m benchmarks.engines $${ENGINES}; \
+	else echo "records of benchmarks.engines are left as they are: ENGINES='table database' names its tables"; fi
 
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.12 --generate-hashes --no-header -o constraints.txt
