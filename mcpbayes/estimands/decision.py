@@ -233,7 +233,7 @@ def _decide(
         change=_estimate(draws.log_change[0], draws.change[0], spec),
         studies=studies,
         unobserved=unobserved,
-        rival=next((other for other in others if _ties(best, other)), None),
+        rival=next((other for other in others if ties(best.probability, other.probability)), None),
     )
 
 
@@ -241,8 +241,9 @@ def _claim(scenario: xr.Dataset) -> Claim:
     return Claim(str(scenario["scenario"].item()), str(scenario["label"].item()), float(scenario["probability"]))
 
 
-def _ties(best: Claim, other: Claim) -> bool:
-    return best.probability < _HALF and best.probability - other.probability <= _CLOSE
+def ties(best: float, other: float) -> bool:
+    """Say whether the most probable class is not named without the next."""
+    return best < _HALF and best - other <= _CLOSE
 
 
 def estimate_text(change: Estimate) -> str:

@@ -112,8 +112,8 @@ def turnover_note(posterior: xr.Dataset, model: Specification) -> Problem:
     found = {pool: prior_overlap(posterior[TURNOVER].sel(pool=pool).values, prior, pool) for pool in words.PARTS_OF_SOC}
     shown = ", ".join(f"{100 * share:.0f} % ({pool.replace('_', '-')})" for pool, share in found.items())
     message = (
-        f"posterior and prior of the turnover rates k overlap by {shown}; the nearer to 100 %, the less the table told "
-        "of them, and how much is still to come is the prior's answer"
+        f"posterior and prior of the turnover rates k overlap by {shown}: the area that both densities share; near "
+        "100 % the table told hardly anything of k, and how much is still to come rests on the prior of k"
     )
     fixed = prior.distribution == "fixed"
     remedy = None if fixed else "mcpbayes forecast DIR --years 10,20,50 --turnover shows what hangs on them."

@@ -9,8 +9,10 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.absolute import points_of
+from mcpbayes.estimands.claims import Claim, union_claims, union_probabilities
 from mcpbayes.estimands.courses import STEADY_STATE
 from mcpbayes.estimands.curves import CHANGE, SCENARIO
+from mcpbayes.estimands.decision import ties
 from mcpbayes.estimands.targets import POPULATION
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.wording import interval_name, number_text, probability_text
@@ -82,12 +84,40 @@ def _horizon_line(horizon: str, rows: pd.DataFrame, classes: pd.DataFrame, decid
     change = ", ".join(
         f"{word} {probability_text(float(p), decide_at)}" for word, p in zip(CHANGES, probabilities, strict=True)
     )
-    best = leading_class(classes)
-    chance = probability_text(float(best["probability"]), decide_at)
-    likely = f"most probable {best['code']} ({best['label']}), {chance}"
-    if best["probability"] < decide_at:
-        likely = f"no scenario reaches {decide_at:g} ({likely})"
-    return f"{horizon}{mark}: {', '.join(parts)}; probability of ΔMCP {change}; {likely}"
+    said = _scenario_words(classes, decide_at)
+    return f"{horizon}{mark}: {', '.join(parts)}; probability of ΔMCP {change}; {said}"
+
+
+def _scenario_words(classes: pd.DataFrame, decide_at: float) -> str:
+    """Return the scenario where it is probable enough, else a coarser statement that is, and what leads."""
+    first, *others = _named(classes[classes["statement"] == SCENARIO]).nlargest(2, "probability").to_dict("records")
+    likely = f"most probable {first['shown']}, {probability_text(first['probability'], decide_at)}"
+    if first["probability"] >= decide_at:
+        return likely
+    for other in others:
+        if ties(first["probability"], other["probability"]):
+            likely += f", and {other['shown']}, {probability_text(other['probability'])}"
+    coarser = next((claim for claim in coarser_claims(classes) if claim.probability >= decide_at), None)
+    if coarser is None:
+        return f"no scenario reaches {decide_at:g} ({likely})"
+    claimed = probability_text(coarser.probability, decide_at)
+    return f"{coarser.label}, probability {claimed} (no single scenario reaches {decide_at:g}; {likely})"
+
+
+def _named(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(shown=rows["code"] + " (" + rows["label"] + ")")
+
+
+def coarser_claims(classes: pd.DataFrame) -> tuple[Claim, ...]:
+    """Return statements coarser than a class about one target and horizon, as `decide` tries them.
+
+    None where the specification merges classes, of which these statements are no sums.
+    """
+    by = {str(name): rows.set_index("code")["probability"] for name, rows in classes.groupby("statement")}
+    if set(by[SCENARIO].index) != set(words.SCENARIOS):
+        return ()
+    of_classes = by[SCENARIO].loc[list(words.SCENARIOS)].to_numpy(dtype=float)
+    return union_claims(union_probabilities(of_classes, by[CHANGE].to_numpy(dtype=float)))
 
 
 def leading_class(classes: pd.DataFrame) -> pd.Series:

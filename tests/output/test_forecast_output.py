@@ -18,7 +18,7 @@ from mcpbayes.estimands.table_paths import table_paths, table_targets
 from mcpbayes.estimands.wording import probability_text
 from mcpbayes.output.forecast_checks import forecast_problems
 from mcpbayes.output.forecast_folder import forecast_tables, write_forecast
-from mcpbayes.output.forecast_words import forecast_lines
+from mcpbayes.output.forecast_words import coarser_claims, forecast_lines
 
 #: Files with rows of all levels.
 TABLES = ("forecast.csv", "forecast_scenarios.csv", "forecast_crossings.csv")
@@ -145,6 +145,32 @@ def test_lines_say_what_the_ratio_does_and_where_no_scenario_is_probable_enough(
     up, same, down = open_["forecast"]["change_probability"].sel(target="mean: average", horizon="20 years").values
     up, same, down = (probability_text(float(p)) for p in (up, same, down))
     assert f"up {up}, within its tolerance {same}, down {down}; no scenario reaches 1 (most pro" in other
+
+
+def test_where_no_scenario_is_probable_enough_a_coarser_statement_is_made():
+    """As the headline of other models: from the tables' own probabilities, which effects of draws give too."""
+    result = mb.forecast(fake_two_pools(change=(0.6, 0.6), rate=(0.05, 0.05), spread=0.1), [20])
+    tables = forecast_tables(result)
+    rows = tables["forecast_scenarios.csv"]
+    rows = rows[(rows["level"] == "mean") & (rows["horizon"] == "20 years")]
+    claims = {claim.code: claim for claim in coarser_claims(rows)}
+    effect = result["forecast"]["effect"].sel(target="mean: average", horizon="20 years")
+    both = (effect > np.log(1.05)).all("outcome")
+    assert claims["N+C+"].probability == pytest.approx(float(both.mean()), abs=1e-12)
+    assert claims["ratio+"].probability == rows.loc[rows["statement"] == "change", "probability"].iloc[0]
+    assert rows.loc[rows["statement"] == "scenario", "probability"].max() < 0.8 < claims["N+C+"].probability
+    first = next(claim for claim in claims.values() if claim.probability >= 0.8)
+    line = list(forecast_lines(result, tables))[2]
+    said = (
+        f"; {first.label}, probability {probability_text(first.probability, 0.8)} (no single scenario reaches 0.8; most"
+    )
+    assert said in line
+
+
+def test_merged_classes_have_no_coarser_statements():
+    merged = mb.forecast(fake_two_pools(), [20], settings=["scenarios.merge.gain=['N+C+r+', 'N+C+r0']"])
+    rows = forecast_tables(merged)["forecast_scenarios.csv"]
+    assert coarser_claims(rows[(rows["level"] == "mean") & (rows["horizon"] == "20 years")]) == ()
 
 
 def test_draws_that_do_not_mix_are_named_with_their_horizon(tables):

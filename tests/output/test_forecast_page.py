@@ -176,13 +176,13 @@ def test_rates_stand_beside_their_prior_and_what_was_not_asked_for_is_said(resul
         numbers_ = f"{row['median']:.3f} [{row['lower']:.3f}, {row['upper']:.3f}] {100 * row['prior_overlap']:.0f} %"
         assert f"log-normal, median 0.04, SD of the logarithm 0.7 {numbers_}" in text
     assert "Posterior and prior of the turnover rates k overlap by" in text
-    assert "Not asked for: what hangs on the rates. --turnover repeats" in text
+    assert "on the rates was not computed here: --turnover repeats" in text
 
 
 def test_the_forecast_with_fixed_rates_stands_beside_the_result(result, turnover):
     page = page_of(result, ("forecast_turnover.csv", turnover))
     text = page.words("rates")
-    assert "Not asked for" not in text and "as analysed ● 0.0" in text
+    assert "not computed here" not in text and "as analysed ● 0.0" in text
     for (level, horizon, setting), rows in turnover.groupby(["level", "horizon", "setting"], sort=False):
         row = rows.set_index("quantity")
         first = rows.iloc[0]

@@ -258,7 +258,7 @@ def test_the_same_result_gives_the_same_page(result, source):
 def test_a_good_fit_of_measured_data_has_no_alarm(page, source):
     assert "Diagnostics failed" not in source
     assert "Simulated data" not in source
-    assert "All checks are met" in page.words("diagnostics")
+    assert "All checks of the sampling are met" in page.words("diagnostics")
 
 
 def test_failed_diagnostics_are_announced_first():

@@ -19,7 +19,7 @@ _QUANTITIES: Final = {
     f"effect[{words.NECROMASS}]": ("Necromass C", "% change"),
     f"effect[{words.SOC}]": ("SOC", "% change"),
     "delta_mcp": ("ΔMCP", "percentage points"),
-    "soc_change": ("SOC", "g per kg"),
+    "soc_change": ("SOC change", "g per kg"),
 }
 _STOCKS: Final = "Mg per ha"
 
@@ -55,8 +55,8 @@ def courses(data: xr.Dataset, values: pd.DataFrame, classes: pd.DataFrame) -> li
     -------
     list of dict
         ``level``, ``words`` and ``targets``: ``name`` and ``rows``, each ``horizon``, ``cells``, ``changes``
-        (probabilities of ΔMCP up, within its tolerance, down), ``label``, ``code`` and ``probability`` of the most
-        probable scenario.
+        (probabilities of ΔMCP up, within its tolerance, down), ``label``, ``code``, ``probability`` and ``prior``
+        probability of the most probable scenario.
     """
 
     def row(here: pd.DataFrame) -> Row:
@@ -70,6 +70,7 @@ def courses(data: xr.Dataset, values: pd.DataFrame, classes: pd.DataFrame) -> li
             "label": str(best["label"]),
             "code": str(best["code"]),
             "probability": numbers.probability(float(best["probability"])),
+            "prior": numbers.probability(float(best["prior_probability"])),
         }
 
     return [
