@@ -15,7 +15,7 @@ help:
 	@echo "make lint   formatting, linters, strict types"
 	@echo "make notebooks  run the notebooks and keep their output"
 	@echo "make figures    the figure of the priors in the card of two-pool"
-	@echo "make benchmarks  speed, studies left out, robustness, calibration, missing SDs, scenarios, recorded"
+	@echo "make benchmarks  speed, studies left out, robustness, calibration, missing SDs, scenarios, two pools, recorded"
 	@echo "make lock   write constraints.txt anew from pyproject.toml"
 
 demo: $(STAMP)

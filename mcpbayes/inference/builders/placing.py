@@ -3,7 +3,8 @@
 Sampled non-centred, z ~ N(0, 1), effects that measurements tell well make chains slow: z then hangs on the mean, the
 spread and the correlation above it. Sampled here is x, near N(0, 1) whatever the spread and the precision: z is the
 conditional mean of a normal model plus x times its conditional SD, and a potential takes the change of variables back,
-so that only the chains' pace hangs on how good that normal model is.
+so that only the chains' pace hangs on how good that normal model is. That is exact as long as what a level is told
+depends on nothing but parameters above all levels and on effects that were placed before it.
 
 A level is told of its nodes' effects e by a precision P and a pull P d: what is below it says e ≈ d. Pairs of pools
 are told by symmetric P, (p₁₁, p₁₂, p₂₂), vectors over nodes.
