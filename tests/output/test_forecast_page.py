@@ -268,3 +268,10 @@ def test_the_refits_are_put_into_the_page_where_there_is_one(result, tables, tur
     write_turnover(result, tmp_path, both, CALL)
     found = (tmp_path / "forecast.html").read_text(encoding="utf-8")
     assert found == render_forecast(result, both, command=CALL, figures={})
+
+
+def test_a_control_ratio_that_was_given_is_named_wherever_the_levels_are_told():
+    page = page_of(mb.forecast(fitted(), [10], settings=["delta_mcp.reference=0.7"]))
+    assert "where r₀ is a control ratio of 0.7" in page.words("methods")
+    text = page.words("methods") + page.words("model")
+    assert "a control ratio r₀ of 0.7" in text and "average r₀" not in text and "r₀ and SOC are" not in text
