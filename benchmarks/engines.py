@@ -3,9 +3,9 @@
     python -m benchmarks.engines ../shared/reference/g_sim_J200.csv ../shared/data/sndb_pairs_strict.csv
 
 The first is a simulated table of 200 studies, the second an extract of the Soil Necromass Database; neither is part of
-this project. Recorded are mean, SD, quantiles and effective sample sizes of 4 chains of 4000 draws: all parameters, the
-levels mean and new and, of the simulated table, the studies. The tests compare the collapsed engine with them
-(`tests/test_engines.py`, which samples a smaller table by both).
+this project. Recorded are mean, SD, quantiles and effective sample sizes of 4 chains of 4000 draws, of every quantity
+of the summary; studies and comparisons of the database in the order of the table, without their names. The tests
+compare the collapsed engine with them (`tests/test_engines.py`, which samples a smaller table by both).
 """
 
 import argparse
@@ -23,7 +23,8 @@ from mcpbayes.specification.structure import Specification
 
 FOLDER = Path(__file__).parent / "records"
 RECORDS = {name: FOLDER / f"engines_{name}.csv" for name in ("J200", "SNDB")}
-LEVELS = {"J200": ("parameter", "mean", "new", "study"), "SNDB": ("parameter", "mean", "new")}
+#: Levels whose names are those of a table that is not ours.
+UNNAMED = {"J200": (), "SNDB": ("study", "comparison")}
 SEED, DRAWS = 1, 4000
 #: As in `tests/agreement.py`.
 QUANTILES = (0.025, 0.05, 0.5, 0.95, 0.975)
@@ -52,13 +53,14 @@ def points_of(name: str) -> dict[str, list[float]] | None:
     return None if name == "SNDB" else {"x": [0.0]}
 
 
-def named_draws(result: xr.DataTree, levels: tuple[str, ...] | None = None) -> tuple[list[str], np.ndarray]:
-    """Return names and draws, (row, chain, draw), of every quantity of the summary, or of those of some levels."""
-    found = quantities(result, levels)
+def named_draws(result: xr.DataTree, unnamed: tuple[str, ...] = ()) -> tuple[list[str], np.ndarray]:
+    """Return names and draws, (row, chain, draw), of every quantity of the summary; some levels go without names."""
+    found = quantities(result)
     blocks = [block for work in found.blocks for block in work()]
     rows = np.concatenate([block.rows for block in blocks])
     draws = np.concatenate([block.draws[block.of] for block in blocks])
-    return [f"{found.level[row]} {found.name[row]} {found.quantity[row]}" for row in rows], draws
+    names = np.where(np.isin(found.level, unnamed), "", found.name)
+    return [f"{found.level[row]} {names[row]} {found.quantity[row]}" for row in rows], draws
 
 
 def summarised(names: list[str], draws: np.ndarray) -> pd.DataFrame:
@@ -84,7 +86,7 @@ def main() -> None:
         divergences = int(result["sample_stats"]["diverging"].sum())
         if divergences:
             raise RuntimeError(f"{name}: {divergences} divergences; nothing is recorded")
-        table = summarised(*named_draws(result, LEVELS[name]))
+        table = summarised(*named_draws(result, UNNAMED[name]))
         table.to_csv(RECORDS[name], index=False, float_format="%.6g", lineterminator="\n")
         print(f"{name}: {len(table)} quantities, least ESS {table[['ess_bulk', 'ess_tail']].min().min():.0f}")
 

@@ -10,6 +10,7 @@ import xarray as xr
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.absolute import ends_of, points_of
 from mcpbayes.estimands.change import absolute_change, log_delta_mcp
+from mcpbayes.estimands.claims import UNIONS
 from mcpbayes.estimands.classes import CLASS_TABLE, coarsening, tolerances
 from mcpbayes.estimands.counting import CHANGES, Counts, class_codes, count_targets
 from mcpbayes.estimands.crossings import first_crossings
@@ -102,6 +103,7 @@ def described(result: xr.DataTree, course: Course, *contents: Content) -> xr.Dat
         "scenario": list(codes),
         "label": ("scenario", list(labels)),
         "change": list(CHANGES),
+        "union": list(UNIONS),
     }
     return xr.Dataset(variables, coords, {"longest_duration": longest})
 
@@ -149,7 +151,7 @@ def _over_horizons(paths: Paths, horizons: Array) -> Array:
 
 
 def _scenarios(result: xr.DataTree, course: Course) -> dict[str, xr.Variable]:
-    """Return probabilities of the classes at every horizon, posterior and prior, and what δ does."""
+    """Return probabilities of the classes at every horizon, posterior and prior, of unions, and of what δ does."""
     spec, posterior, paths = specification(result), group(result, words.POSTERIOR), course.paths
     scheme, effect = spec.scenarios, course.effect
     targets, size = effect.shape[:2]
@@ -165,8 +167,9 @@ def _scenarios(result: xr.DataTree, course: Course) -> dict[str, xr.Variable]:
     classes = int(place.max()) + 1
     before = [frequencies(codes_at(t, prior, scheme), classes) for t in course.horizons]
     each = ("target", "horizon")
-    columns = {"probability": found.probability, "mcse": found.mcse, "change_probability": found.change}
-    last = {"change_probability": "change"}
+    columns = {"probability": found.probability, "mcse": found.mcse}
+    columns |= {"change_probability": found.change, "union_probability": found.union}
+    last = {"change_probability": "change", "union_probability": "union"}
     return {
         name: xr.Variable((*each, last.get(name, "scenario")), values.reshape(targets, size, -1))
         for name, values in columns.items()

@@ -56,10 +56,11 @@ def forecast(
         ``soc_change`` (g per kg, or Mg per ha of stocks); beside level mean, exp(θ) − 1 of the typical comparison,
         ``average_change(chain, draw, mean_target, horizon, outcome)``, averaged over comparisons (fraction). Over
         (target, horizon): ``probability``, ``mcse``, ``prior_probability`` (scenario), ``change_probability`` (change)
-        of δ against its tolerance; ``crossed``, the probability to have been in another scenario than at ``since``,
-        with ``crossed_mcse``; ``crossing_year``, median of the first such year among the draws that crossed by then,
-        with ``crossing_year_lower`` and ``_upper`` (NaN where no draw did, and at the new steady state). Coords
-        ``years`` (infinity: new steady state), ``extrapolated`` (1 beyond the longest duration of the table).
+        of δ against its tolerance, ``union_probability`` (union) of coarser statements; ``crossed``, the probability to
+        have been in another scenario than at ``since``, with ``crossed_mcse``; ``crossing_year``, median of the first
+        such year among the draws that crossed by then, with ``crossing_year_lower`` and ``_upper`` (NaN where no draw
+        did, and at the new steady state). Coords ``years`` (infinity: new steady state), ``extrapolated`` (1 beyond the
+        longest duration of the table).
 
     Raises
     ------

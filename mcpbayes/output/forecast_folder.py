@@ -104,10 +104,11 @@ def write_turnover(result: xr.DataTree, out: str | Path, tables: Mapping[str, pd
         As `write_forecast`.
     """
     out = Path(out)
-    _write_csv(tables[FORECAST_TURNOVER], out / FORECAST_TURNOVER)
+    # The page first: were it to fail, no table would stand beside one that says there is none.
     if (out / FORECAST_PAGE).exists():
         files = [out / name for name in _picture_files() if (out / name).exists()]
         _write_page(result, out, tables, {file.name: file.read_bytes() for file in files}, command)
+    _write_csv(tables[FORECAST_TURNOVER], out / FORECAST_TURNOVER)
 
 
 def _write_page(

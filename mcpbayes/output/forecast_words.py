@@ -1,6 +1,6 @@
 """A forecast in words: the lines of the command, which the page uses too, so that both say the same."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -9,11 +9,11 @@ import xarray as xr
 
 from mcpbayes import vocabulary as words
 from mcpbayes.estimands.absolute import points_of
-from mcpbayes.estimands.claims import Claim, union_claims, union_probabilities
+from mcpbayes.estimands.claims import Claim, union_claims
 from mcpbayes.estimands.courses import STEADY_STATE
 from mcpbayes.estimands.curves import CHANGE, SCENARIO
 from mcpbayes.estimands.decision import ties
-from mcpbayes.estimands.targets import POPULATION
+from mcpbayes.estimands.targets import POPULATION, target_name
 from mcpbayes.estimands.tree import group, specification
 from mcpbayes.estimands.wording import interval_name, number_text, probability_text
 from mcpbayes.inference.two_pool_completion import turnover_note
@@ -58,19 +58,28 @@ def forecast_lines(result: xr.DataTree, tables: Mapping[str, pd.DataFrame]) -> I
 def horizon_lines(result: xr.DataTree, tables: Mapping[str, pd.DataFrame]) -> dict[tuple[str, str], dict[str, str]]:
     """Return what is said of every horizon, by level and name, then by horizon; levels mean and new."""
     values, classes = tables[FORECAST], tables[FORECAST_SCENARIOS]
+    unions = group(result, words.FORECAST)["union_probability"]
     decide_at = specification(result).scenarios.decide_at
     found: dict[tuple[str, str], dict[str, str]] = {}
     population = values[values["level"].isin(POPULATION)]
     for (level, name), rows in population.groupby(["level", "name"], sort=False):
         mine = classes[(classes["level"] == level) & (classes["name"] == name)]
         found[str(level), str(name)] = {
-            str(horizon): _horizon_line(str(horizon), here, mine[mine["horizon"] == horizon], decide_at)
+            str(horizon): _horizon_line(
+                str(horizon),
+                here,
+                mine[mine["horizon"] == horizon],
+                union_claims(unions.sel(target=target_name(str(level), str(name)), horizon=horizon).values),
+                decide_at,
+            )
             for horizon, here in rows.groupby("horizon", sort=False)
         }
     return found
 
 
-def _horizon_line(horizon: str, rows: pd.DataFrame, classes: pd.DataFrame, decide_at: float) -> str:
+def _horizon_line(
+    horizon: str, rows: pd.DataFrame, classes: pd.DataFrame, coarser: Sequence[Claim], decide_at: float
+) -> str:
     """Return changes of both pools, ΔMCP and what it does, and the likeliest class at one horizon."""
     found = {str(row["quantity"]): [float(row[key]) for key in _ENDS] for row in rows.to_dict("records")}
     mark = "*" if bool(rows["extrapolated"].iloc[0]) else ""
@@ -84,12 +93,12 @@ def _horizon_line(horizon: str, rows: pd.DataFrame, classes: pd.DataFrame, decid
     change = ", ".join(
         f"{word} {probability_text(float(p), decide_at)}" for word, p in zip(CHANGES, probabilities, strict=True)
     )
-    said = _scenario_words(classes, decide_at)
+    said = _scenario_words(classes, coarser, decide_at)
     return f"{horizon}{mark}: {', '.join(parts)}; probability of ΔMCP {change}; {said}"
 
 
-def _scenario_words(classes: pd.DataFrame, decide_at: float) -> str:
-    """Return the scenario where it is probable enough, else a coarser statement that is, and what leads."""
+def _scenario_words(classes: pd.DataFrame, coarser: Sequence[Claim], decide_at: float) -> str:
+    """Return the scenario where it is probable enough, else the first coarser statement that is, and what leads."""
     first, *others = _named(classes[classes["statement"] == SCENARIO]).nlargest(2, "probability").to_dict("records")
     likely = f"most probable {first['shown']}, {probability_text(first['probability'], decide_at)}"
     if first["probability"] >= decide_at:
@@ -97,27 +106,15 @@ def _scenario_words(classes: pd.DataFrame, decide_at: float) -> str:
     for other in others:
         if ties(first["probability"], other["probability"]):
             likely += f", and {other['shown']}, {probability_text(other['probability'])}"
-    coarser = next((claim for claim in coarser_claims(classes) if claim.probability >= decide_at), None)
-    if coarser is None:
+    claim = next((claim for claim in coarser if claim.probability >= decide_at), None)
+    if claim is None:
         return f"no scenario reaches {decide_at:g} ({likely})"
-    claimed = probability_text(coarser.probability, decide_at)
-    return f"{coarser.label}, probability {claimed} (no single scenario reaches {decide_at:g}; {likely})"
+    claimed = probability_text(claim.probability, decide_at)
+    return f"{claim.label}, probability {claimed} (no single scenario reaches {decide_at:g}; {likely})"
 
 
 def _named(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(shown=rows["code"] + " (" + rows["label"] + ")")
-
-
-def coarser_claims(classes: pd.DataFrame) -> tuple[Claim, ...]:
-    """Return statements coarser than a class about one target and horizon, as `decide` tries them.
-
-    None where the specification merges classes, of which these statements are no sums.
-    """
-    by = {str(name): rows.set_index("code")["probability"] for name, rows in classes.groupby("statement")}
-    if set(by[SCENARIO].index) != set(words.SCENARIOS):
-        return ()
-    of_classes = by[SCENARIO].loc[list(words.SCENARIOS)].to_numpy(dtype=float)
-    return union_claims(union_probabilities(of_classes, by[CHANGE].to_numpy(dtype=float)))
 
 
 def leading_class(classes: pd.DataFrame) -> pd.Series:
@@ -128,9 +125,13 @@ def leading_class(classes: pd.DataFrame) -> pd.Series:
 
 def tolerance_line(scheme: Scheme) -> str:
     """Say from which change on ΔMCP is up or down."""
+    return f"ΔMCP is up or down where it changes by more than its tolerance, {tolerance_size(scheme)}"
+
+
+def tolerance_size(scheme: Scheme) -> str:
+    """Return from which change on ΔMCP is up or down."""
     points = points_of(scheme)
-    size = f"{scheme.tolerance_percent['ratio']:g} % of the ratio" if points is None else f"{points:g} points"
-    return f"ΔMCP is up or down where it changes by more than its tolerance, {size}"
+    return f"{scheme.tolerance_percent['ratio']:g} % of the ratio" if points is None else f"{points:g} points"
 
 
 def since_line(found: xr.Dataset) -> str:

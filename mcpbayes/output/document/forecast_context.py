@@ -20,7 +20,14 @@ from mcpbayes.output.document.material import Row
 from mcpbayes.output.folder import CROSSINGS, FORECAST, FORECAST_SCENARIOS, FORECAST_SHARES, FORECAST_TURNOVER
 from mcpbayes.output.forecast_checks import judged_rows
 from mcpbayes.output.forecast_turnover import turnover_problems
-from mcpbayes.output.forecast_words import RESIDUAL, horizon_lines, longest_line, since_line, tolerance_line
+from mcpbayes.output.forecast_words import (
+    RESIDUAL,
+    horizon_lines,
+    longest_line,
+    since_line,
+    tolerance_line,
+    tolerance_size,
+)
 from mcpbayes.output.summary import summarise
 
 
@@ -83,6 +90,7 @@ def _about_horizons(result: xr.DataTree) -> Row:
         "longest": f"{found.attrs['longest_duration']:g}",
         "since": f"{found.attrs['since']:g}",
         "tolerance_line": tolerance_line(specification(result).scenarios),
+        "tolerance_size": numbers.unbroken(tolerance_size(specification(result).scenarios)),
         "since_line": since_line(found),
         "longest_line": longest_line(found),
         "residual_line": RESIDUAL,

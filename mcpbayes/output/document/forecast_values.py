@@ -23,7 +23,7 @@ _QUANTITIES: Final = {
 }
 _STOCKS: Final = "Mg per ha"
 
-#: Last quantities of level mean alone: what a carbon budget needs.
+#: Last quantities of level mean alone.
 AVERAGES: Final = [f"average_change[{pool}]" for pool in (words.NECROMASS, words.SOC)]
 
 
