@@ -13,7 +13,11 @@ from mcpbayes.specification.loading import load_model
 SECTIONS = ["Question", "Model", "Priors", "Assumptions", "When not to use it", "Sources and citation"]
 OWN_SECTIONS = {
     "arm-based": ["What a row may be"],
-    "two-pool": ["What is asked of a result", "Does time matter? Comparison with the static model"],
+    "two-pool": [
+        "What is asked of a result",
+        "Does time matter? Comparison with the static model",
+        "Is it recovered?",
+    ],
 }  # beside those of all cards
 SHIPPED = ("arm-based", "contrast-based", "two-pool")
 
