@@ -35,3 +35,12 @@ def shared_data() -> Path:
 def shared_reference() -> Path:
     """Folder of results of other software."""
     return _folder("MCPBAYES_REFERENCE", ROOT.parent / "shared" / "reference", "reference results of metafor and Stan")
+
+
+@pytest.fixture
+def blank():
+    """Reports hold empty figures."""
+    from fakes import blank_figures
+
+    with blank_figures():
+        yield

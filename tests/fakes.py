@@ -1,8 +1,11 @@
 """Fake result trees: the contract's layout with made-up draws, so that later stages are tested without sampling."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
+import pytest
 import xarray as xr
 
 from mcpbayes import vocabulary as words
@@ -143,3 +146,14 @@ def fake_result(
         "problems": "[]",
     }
     return tree
+
+
+@contextmanager
+def blank_figures() -> Iterator[None]:
+    """Write empty figures, for tests of all else: drawing a report's takes seconds, and tests of its own."""
+    from mcpbayes.output.plots import gallery, style  # bring Matplotlib
+
+    with pytest.MonkeyPatch.context() as patch:
+        for function in words.FIGURE_NAMES.values():
+            patch.setattr(gallery, function, lambda result: style.picture(1, 1))
+        yield

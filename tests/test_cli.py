@@ -11,6 +11,8 @@ from fakes import fake_result
 import mcpbayes as mb
 from mcpbayes.cli import main
 
+pytestmark = pytest.mark.usefixtures("blank")
+
 
 @pytest.fixture
 def table(tmp_path):

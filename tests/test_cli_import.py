@@ -54,7 +54,7 @@ def test_labels_can_be_taken_along(tmp_path, capsys):
     assert "needs FILE and --out" in capsys.readouterr().err
 
 
-def test_three_commands_from_the_database_to_a_report(shared_data, tmp_path, capsys):
+def test_three_commands_from_the_database_to_a_report(shared_data, tmp_path, capsys, blank):
     table, out = tmp_path / "pairs.csv", tmp_path / "results"
     assert main(["import", "sndb", str(shared_data / "sndb_database_data.csv"), "--out", str(table)]) == 0
     assert main(["check", str(table)]) == 0

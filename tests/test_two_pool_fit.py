@@ -1,6 +1,7 @@
 """One fit of the two-pool model by NUTS, small, for everything that needs one: from a file to a forecast."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import mcpbayes as mb
 from mcpbayes.cli import main
 from mcpbayes.estimands.tree import specification
 from mcpbayes.evidence.two_pool_left_out import by_refit, by_weights
-from mcpbayes.inference.nuts import two_pools_without
+from mcpbayes.inference import nuts
 from mcpbayes.inference.tree import build_hierarchy
 from mcpbayes.inference.two_pools import log_pool_change
 
@@ -99,16 +100,20 @@ def test_forecasts_hold_the_true_trajectory(result):
     assert (low < truth).all() and (truth < high).all()
 
 
-def test_weights_and_a_fit_without_the_study_agree_and_models_are_compared(folder, result):
+def test_weights_and_a_fit_without_the_study_agree_and_models_are_compared(folder, result, monkeypatch):
     """Left out by weights and by NUTS: densities of the most weighed study within four of their standard errors."""
-    left_out = mb.leave_one_study_out(result)
+    with monkeypatch.context() as patch:  # compiled once for both
+        without = nuts.two_pools_without
+        compiled = cache(lambda: without(result["data"].to_dataset(), specification(result)))
+        patch.setattr(nuts, "two_pools_without", lambda *_: compiled())
+        left_out = mb.leave_one_study_out(result)
     found = left_out["influence"].to_dataset()
     assert (found["passed"] == 1).all() and (found["elpd_mcse"] < 0.2).all()
     weighed = np.flatnonzero(found["attempt"].values == 0)
     number = int(weighed[found["pareto_k"].values[weighed].argmax()])
     data, seed = result["data"].to_dataset(), int(result.attrs["seed"])
     one, tree, posterior = found.isel(left_out=number), build_hierarchy(data), result["posterior"].to_dataset()
-    drawn = two_pools_without(data, specification(result))(number, 5)
+    drawn = compiled()(number, 5)
     again = by_refit(data, tree, *drawn, number, seed, by_weights(data, tree, posterior, number, seed))
     assert again.reason == ""
     assert abs(again.elpd - float(one["elpd"])) < 4 * np.hypot(again.elpd_mcse, float(one["elpd_mcse"]))
@@ -135,15 +140,13 @@ def test_points_and_studies_left_out_are_refused_before_the_fit(folder, capsys):
 
 
 @pytest.fixture(scope="module")
-def doubtful(tmp_path_factory):
+def doubtful(folder, tmp_path_factory):
     """Two worlds of CVs, of few draws: not to be believed, but real ones of one compiled model."""
-    place = tmp_path_factory.mktemp("two-pool-worlds")
-    table, _ = mb.simulate_two_pools(mb.load_model("two-pool", settings=TYPICAL), studies=5, seed=3)
-    table.to_csv(place / "table.csv", index=False)
+    out = tmp_path_factory.mktemp("two-pool-worlds") / "out"
     settings = ["sampling.draws=60", "sampling.tune=60", "sampling.chains=2", "sampling.worlds=2"]
     arguments = [part for setting in settings for part in ("--set", setting)]
-    assert main(["run", str(place / "table.csv"), "--model", "two-pool", "--out", str(place / "out"), *arguments]) == 3
-    return place / "out"
+    assert main(["run", str(folder / "table.csv"), "--model", "two-pool", "--out", str(out), *arguments]) == 3
+    return out
 
 
 def test_a_run_pools_its_worlds(doubtful):

@@ -173,7 +173,7 @@ def test_without_amino_sugars_or_doubt_there_is_nothing_to_say(table):
 
 
 def test_report_and_folder_say_what_hangs_on_the_factors(result):
-    page = render(result)
+    page = render(result, figures={})
     section = page[page.index("Conversion factors of amino sugars</h3>") :]
     assert "our judgement of measured contents" in section
     assert "as shares of the posterior variance" in section

@@ -12,10 +12,10 @@ from two_pool_fakes import REPORTED, three_studies
 from mcpbayes.errors import SpecificationError
 from mcpbayes.inference.builders.two_pool import (
     _log_density,
+    _seen_without,
     build_model,
     fixed_rates,
     measured,
-    measured_without,
 )
 from mcpbayes.inference.tree import build_hierarchy
 from mcpbayes.inference.two_pool_arms import draw_baselines, observed_arms
@@ -74,7 +74,7 @@ def test_density_equals_the_integral_over_baselines(arms, seed):
 
 def test_without_a_study_its_arms_say_nothing_and_the_others_what_they_said(arms):
     """Up to a constant: from one state to another the density moves by that of the other studies' controls."""
-    tree, seen = build_hierarchy(arms), measured_without(arms, 1)
+    tree, seen = build_hierarchy(arms), _seen_without(arms, 1)
     assert all(np.isfinite(values).all() for values in seen.values())
     found, expected = [], []
     for seed in (0, 1):

@@ -122,14 +122,14 @@ def test_report_has_the_section():
     assert "S5" in text  # changes the class, and is worst predicted
     assert "S2: the proposals did not cover the posterior" in text
     assert "manure (S1)" in text
-    assert "influence" not in Page(render(classified())).sections
-    assert "Does one study decide?" not in render(classified())
+    assert "influence" not in Page(render(classified(), figures={})).sections
+    assert "Does one study decide?" not in render(classified(), figures={})
 
 
 def test_report_of_one_pool_has_effects():
     result = with_influence(delta_mcp(one_pool()))
     result.attrs["status"] = "ok"
-    text = Page(render(result)).sections["influence"]
+    text = Page(render(result, figures={})).sections["influence"]
     assert "SOC" in text
     assert "Most probable class" not in text
 
@@ -139,7 +139,7 @@ def test_report_says_where_nothing_changes():
     found = result["influence"].to_dataset().copy(deep=True)
     for name in ("class_changes", "claim_changes"):
         found[name][:] = 0
-    text = Page(render(with_groups(result, {"influence": found}))).sections["influence"]
+    text = Page(render(with_groups(result, {"influence": found}), figures={})).sections["influence"]
     assert text.count("No single study changes") == 2
     assert "sampled with NUTS" in text  # as the fake result says of itself
 

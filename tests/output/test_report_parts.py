@@ -25,7 +25,7 @@ def summary(result):
 
 @pytest.fixture(scope="module")
 def page(result, summary):
-    return re.sub(r"<[^>]+>", "", render(result, summary=summary))
+    return re.sub(r"<[^>]+>", "", render(result, summary=summary, figures={}))
 
 
 def of(summary, quantity, name="kind=straw", level="mean"):
@@ -64,7 +64,7 @@ def test_the_headline_is_the_scenario_of_both_pools_together(result, page):
 
 def test_without_classes_the_report_has_effects(summary):
     bare = mb.delta_mcp(part_result())
-    page = re.sub(r"<[^>]+>", "", render(bare, summary=summary))
+    page = re.sub(r"<[^>]+>", "", render(bare, summary=summary, figures={}))
     assert "Necromass is the sum of two pools here" not in page and "fungal necromass C rises" in page
 
 
@@ -77,7 +77,7 @@ def test_the_report_says_of_how_many_controls_the_ratio_is(page):
         "r₀ at the levels mean and new is of 3 of 4 controls: 1 is left out for want of fungal necromass; where there "
         "is none, or next to none, the fungal share of r₀ is too high without them"
     )
-    less = re.sub(r"<[^>]+>", "", render(result, summary=mb.summarise(result)))
+    less = re.sub(r"<[^>]+>", "", render(result, summary=mb.summarise(result), figures={}))
     assert f"although it grows. {said}." in less
     notes = {problem.check: problem for problem in mb.check_table(table, mb.load_model(settings=REPORTED))}
     assert notes["controls-without-fungi"].message == said and notes["controls-without-fungi"].severity == "note"
@@ -102,7 +102,7 @@ def test_nothing_is_said_of_a_kind_without_one_of_the_pools():
     data, summary = tree["data"].to_dataset(), mb.summarise(tree)
     lines = contribution_lines(data, summary, ["kind=manure", "kind=straw"])
     assert len(lines) == 1 and lines[0].startswith("manure")
-    less = re.sub(r"<[^>]+>", "", render(tree, summary=summary))
+    less = re.sub(r"<[^>]+>", "", render(tree, summary=summary, figures={}))
     assert "the priors, the other pools and the other kinds" in less and "other pool " not in less
     marked = {target["name"]: target["unobserved"] for target in contributions(data, summary)}
     assert "fungal necromass C" in marked["straw"] and not marked["manure"]

@@ -2,6 +2,7 @@ import re
 
 import numpy as np
 import pytest
+from fakes import blank_figures
 
 import mcpbayes as mb
 from mcpbayes.cli import main
@@ -16,7 +17,8 @@ def folder(tmp_path_factory):
     table, _ = mb.simulate(studies=8, seed=3, kinds=("manure", "straw"), missing_sd=1.0)
     table.to_csv(place / "table.csv", index=False)
     quick = ["--set", "sampling.draws=400", "--engine", "collapsed"]
-    assert main(["run", str(place / "table.csv"), "--out", str(place / "out"), *quick]) in (0, 3)
+    with blank_figures():
+        assert main(["run", str(place / "table.csv"), "--out", str(place / "out"), *quick]) in (0, 3)
     assert main(["run", str(place / "table.csv"), "--out", str(place / "bare"), *quick, "--no-report"]) in (0, 3)
     return place
 
@@ -43,12 +45,12 @@ def test_the_page_has_banner_section_and_plain_sentences(folder):
 
 
 def test_without_refits_the_banner_says_what_to_do(folder):
-    page = render(load(folder / "bare"))
+    page = render(load(folder / "bare"), figures={})
     assert "--set data.defaults.cv" in page
     assert 'id="sensitivity"' not in page
 
 
-def test_a_later_report_makes_what_a_run_without_left_out(folder):
+def test_a_later_report_makes_what_a_run_without_left_out(folder, blank):
     assert main(["report", str(folder / "bare"), "--out", str(folder / "later")]) in (0, 3)
     made, of_run = ((folder / name / "assumptions.csv").read_bytes() for name in ("later", "out"))
     assert made == of_run
