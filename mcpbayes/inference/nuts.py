@@ -14,7 +14,7 @@ from mcpbayes.specification.structure import Specification
 from mcpbayes.vocabulary import TWO_POOL
 
 #: What `sample` reports before the first draw.
-COMPILING = "compiling the model, once, usually 20–60 s"
+COMPILING = "compiling the model, usually 30–60 s, the first time on a machine up to 2 minutes"
 
 
 def sample(
